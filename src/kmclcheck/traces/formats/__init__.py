@@ -1,0 +1,4 @@
+"""Trace formats, one module each; a module registers itself by defining ``FORMAT``.
+
+Modules whose name begins with an underscore are helpers and are not searched.
+"""

@@ -1,0 +1,58 @@
+"""Which events a trace declares as recorded: only of those does absence mean anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kmclcheck.model.event import Phase, TraceInfo
+
+_GROUPS = frozenset({"functions", "callbacks"})
+_PHASES = {phase.value: phase for phase in (Phase.CALL, Phase.RET, Phase.IN, Phase.OUT)}
+
+
+def declare(info: TraceInfo, words: Iterable[str]) -> None:
+    """Enter the words of a ``%records`` line into ``info``; the words are already well formed."""
+    for word in words:
+        excluded = word.startswith("-")
+        body = word.removeprefix("-")
+        name, _, phase = body.partition(".")
+        if body == "all":
+            info.records_all = True
+        elif name in _GROUPS:
+            (info.records_not_groups if excluded else info.records_groups).add(body)
+        else:
+            target = info.records_not if excluded else info.records
+            target.update((name, p) for p in ([_PHASES[phase]] if phase else _PHASES.values()))
+
+
+def declared_words(info: TraceInfo) -> list[str]:
+    """Return words which, given to ``declare``, make the same declaration."""
+    words = ["all"] if info.records_all else []
+    words += sorted(info.records_groups)
+    words += _names(info.records)
+    words += ["-" + word for word in sorted(info.records_not_groups)]
+    words += ["-" + word for word in _names(info.records_not)]
+    return words
+
+
+def _names(records: set[tuple[str, Phase]]) -> list[str]:
+    words: list[str] = []
+    for name in sorted({name for name, _ in records}):
+        phases = [word for word, phase in _PHASES.items() if (name, phase) in records]
+        words += [name] if len(phases) == len(_PHASES) else [f"{name}.{word}" for word in phases]
+    return words
+
+
+def is_declared(info: TraceInfo, name: str, phase: Phase, callback: bool) -> bool:
+    """Say whether every such event stands in the trace, apart from losses. Exclusions win.
+
+    A WHOLE record counts as declared if entry and exit both are.
+    """
+    if phase is Phase.WHOLE:
+        entry, leave = (Phase.IN, Phase.OUT) if callback else (Phase.CALL, Phase.RET)
+        return is_declared(info, name, entry, callback) and is_declared(info, name, leave, callback)
+    group = "callbacks" if callback else "functions"
+    kind, words = (name, phase), {group, f"{group}.{phase.value}"}
+    if kind in info.records_not or not words.isdisjoint(info.records_not_groups):
+        return False
+    return info.records_all or kind in info.records or not words.isdisjoint(info.records_groups)
