@@ -1,0 +1,1 @@
+"""What reads the IR: the monitor, and the replay of its findings."""

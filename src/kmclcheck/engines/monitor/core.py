@@ -1,0 +1,263 @@
+"""The monitor: one pass over a trace, memory in proportion to the living objects."""
+
+from __future__ import annotations
+
+from kmclcheck.engines.monitor import stacks
+from kmclcheck.engines.monitor.context import Context
+from kmclcheck.engines.monitor.effects import take
+from kmclcheck.engines.monitor.ending import Endings
+from kmclcheck.engines.monitor.ledger import Broken, Ledger, open_reason
+from kmclcheck.engines.monitor.plan import EventPlan, compute, make_plans
+from kmclcheck.engines.monitor.recording import Recording
+from kmclcheck.engines.monitor.resolve import resolve
+from kmclcheck.engines.monitor.state import UNKNOWN_HANDLES_KEPT, NAMES_KEPT, Run
+from kmclcheck.engines.monitor.store import HISTORY_LIMIT, Obj, Store
+from kmclcheck.model.event import Event, Loss, Phase, TraceInfo
+from kmclcheck.model.expr import Compare, HasBits, Irql, Not, Or, And, Truth, Arg, Number, StatusIn, StatusOk, Expr
+from kmclcheck.model.spec import Check, Party, Spec
+from kmclcheck.semantics.index import SpecIndex
+
+UNORDERED = "events of several CPUs are too close in time to have an order"
+
+
+class Monitor:
+    """Judges a stream of events against a specification.
+
+    ``feed`` takes events and ``lose`` losses, in order; ``finish`` judges what is due at the end.
+    """
+
+    def __init__(self, spec: Spec, index: SpecIndex, info: TraceInfo) -> None:
+        self.run = run = Run(spec, index, info)
+        self.endings = Endings(run)
+        self._plans = make_plans(index)
+        self._dispatch: dict[tuple[str, Phase], tuple[EventPlan, ...]] = {}
+        self._every_event_lossy = info.lost_anywhere
+        for decl in spec.events.values():
+            entry, exit_ = self._plans[decl.name, decl.entry], self._plans[decl.name, decl.exit]
+            for phase in (Phase.CALL, Phase.IN):
+                self._dispatch[decl.name, phase] = (entry,)
+            for phase in (Phase.RET, Phase.OUT):
+                self._dispatch[decl.name, phase] = (exit_,)
+            self._dispatch[decl.name, Phase.WHOLE] = (entry, exit_)
+        self._shapes: set[tuple[str, ...]] = set()
+        self._renew()
+
+    @property
+    def count(self) -> int:
+        """How many events were judged."""
+        return self.run.count
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.run.ledger
+
+    @property
+    def recording(self) -> Recording:
+        return self.run.recording
+
+    @property
+    def store(self) -> Store:
+        return self.run.store
+
+    def _renew(self) -> None:
+        """Drop what was derived from an earlier idea of what the trace records."""
+        recording = self.run.recording
+        for plan in self._plans.values():
+            self._bank(plan)
+            plan.exit_recorded = recording.exit_recorded(plan.name)
+            plan.own_recorded = (plan.name, plan.index.phase) in recording.recorded
+        for kind, info in self.run.store.kinds.items():
+            info.births_recorded = recording.births_recorded(kind)
+
+    def _bank(self, plan: EventPlan) -> None:
+        """Enter what the outcomes of a plan counted into the ledger, and drop them."""
+        for outcome in plan.outcomes.values():
+            for rule in outcome.decided:
+                self.ledger.decide(rule, outcome.hits)
+            for rule_open, _ in outcome.undecided:
+                self.ledger.open(rule_open.id, "", outcome.hits)
+        plan.outcomes.clear()
+
+    def bank(self) -> None:
+        """Enter everything that was counted so far into the ledger."""
+        for plan in self._plans.values():
+            self._bank(plan)
+
+    def lose(self, loss: Loss) -> None:
+        """From here on nothing is known of anything but what later events tell."""
+        self.run.lost += loss.count or 1
+        self.run.forget_all(loss.reason)
+
+    def feed(self, event: Event) -> None:
+        """Judge one event and take its effects."""
+        run = self.run
+        run.count += 1
+        if self._every_event_lossy:
+            run.forget_all("somewhere in the trace")
+        plans = self._dispatch.get((event.name, event.phase))
+        if plans is None:
+            self._unknown(event)
+            return
+        for plan in plans:
+            if not plan.own_recorded or not plan.exit_recorded or plan.name in run.recording.tentative:
+                if run.recording.see((event.name, plan.index.phase)):
+                    self._renew()
+            self._step(event, plan)
+
+    def _step(self, event: Event, plan: EventPlan) -> None:
+        run = self.run
+        thread = run.thread(event)
+        frame = None if plan.entry else stacks.leave(run, event, plan, thread)
+        status = event.status
+        if status is not None:
+            status = self._status(status)
+        objs: dict[str, Obj] = {}
+        foreign = resolve(run, event, plan, frame, objs, status)
+        if plan.index.uses_thread:
+            objs["thread"] = thread.obj
+        if run.info.window and event.seq is None and event.time is not None:
+            self._ties(event, objs)
+        if event.args:
+            shape = (plan.name, *event.args)
+            if shape not in self._shapes:
+                self._check_shape(plan, shape)
+        ctx = Context(run, event, thread, frame, objs, status)
+
+        if plan.atoms or foreign or len(objs) != 1:
+            key: object = (foreign, *[o.state for o in objs.values()], *[atom(ctx) for atom in plan.atoms])
+        else:
+            (only,) = objs.values()
+            key = only.state
+        outcome = plan.outcomes.get(key)
+        if outcome is None:
+            outcome = compute(plan, ctx, foreign, run.store.kinds, run.recording.settle)
+            for rule, check in outcome.undecided:
+                if rule.id not in run.ledger.reasons:
+                    run.ledger.reasons[rule.id] = open_reason(check, ctx, run.cause())
+            plan.outcomes[key] = outcome
+        outcome.hits += 1
+
+        told: list[Broken] = []
+        if outcome.plain:
+            for kind, vec in outcome.new:
+                objs[kind].state = vec
+        else:
+            told = take(run, ctx, plan, outcome)
+
+        primary = objs.get(plan.primary) if plan.primary is not None else None
+        if primary is not None:
+            history = primary.history
+            if frame is not None and plan.primary not in frame.objs:
+                # The call could not name what its return made; it is part of the story all the same.
+                history.append((frame.number, frame.event, primary.state))
+            history.append((run.count, event, primary.state))
+            if len(history) > HISTORY_LIMIT:
+                primary.compact()
+        for kind in outcome.changed:
+            if kind != plan.primary and kind != "thread":
+                objs[kind].remember(run.count, event)
+        if plan.entry:
+            entered = stacks.enter(run, ctx, plan)
+            entered.faulty = any(b.rule.party is Party.DRIVER for b in told)
+        elif frame is not None and plan.tracked:
+            stacks.untrack(run, frame)
+        if run.watched:
+            family = [*objs.values(), *(o.parent for o in objs.values() if o.parent is not None)]
+            stacks.watch(run, thread, list(dict.fromkeys(family)))
+        if run.ledger.findings:
+            for obj in objs.values():
+                if obj.faults:
+                    for rule_id in outcome.decided:
+                        if not any(b.rule.id == rule_id for b in told):
+                            obj.faults.pop(rule_id, None)
+        if primary is not None and primary.state.dead and not primary.temporary:
+            if run.store.kinds[primary.kind].live.get(primary.key) is primary:
+                self.endings.object_ended(ctx, primary)
+
+    def _status(self, status: int | str) -> int | None:
+        if isinstance(status, int):
+            return status & 0xFFFFFFFF
+        value = self.run.spec.statuses.get(status)
+        if value is None:
+            self.run.odd(f"unknown status name {status!r}")
+        return value
+
+    def _check_shape(self, plan: EventPlan, shape: tuple[str, ...]) -> None:
+        names = {p.name for p in plan.index.decl.params} | {"Return"}
+        unknown = [name for name in shape[1:] if name not in names]
+        for name in unknown:
+            self.run.odd(f"{plan.name} has no parameter {name}")
+        if not unknown and len(self._shapes) < 4096:
+            self._shapes.add(shape)
+
+    def _unknown(self, event: Event) -> None:
+        """A function the specification does not know may change every object it names."""
+        run, store = self.run, self.run.store
+        if event.name in run.unknown_names or len(run.unknown_names) < NAMES_KEPT:
+            run.unknown_names[event.name] = run.unknown_names.get(event.name, 0) + 1
+        for value in event.args.values():
+            if not isinstance(value, int) or value == 0:
+                continue
+            key = run.key(event, value)
+            if len(store.unknown_handles) >= UNKNOWN_HANDLES_KEPT:
+                store.unknown_handles.clear()
+                run.forget_all("too many handles were passed to unknown functions")
+            store.unknown_handles.add(key)
+            for kind in store.kinds:
+                obj = store.known(kind, key)
+                if obj is not None:
+                    for child in list(obj.children or ()):
+                        store.forget(child)
+                    store.forget(obj)
+
+    def _ties(self, event: Event, objs: dict[str, Obj]) -> None:
+        """Events of different CPUs within clock resolution and skew have no order.
+
+        Such an event makes its objects unknown, and takes back findings it might have prevented.
+        """
+        run, time, window = self.run, event.time, self.run.info.window
+        assert time is not None
+        family = [o for o in objs.values() if o.kind != "thread" and not o.temporary]
+        family += [o.parent for o in family if o.parent is not None and o.parent not in family]
+        tied = False
+        for obj in family:
+            last = obj.last
+            if last is not None and last[1] != event.cpu and time - last[0] <= window:
+                tied = True
+                run.store.forget(obj)
+            obj.last = (time, event.cpu)
+        run.recent = [r for r in run.recent if time - r[0] <= window]
+        if tied:
+            gone = [
+                f for _, cpu, f, obj in run.recent if cpu != event.cpu and (obj in family or obj.parent in family)
+            ]
+            run.ledger.withdraw(gone, UNORDERED)
+
+    def finish(self) -> None:
+        """Judge the obligations that are due at the end of the trace."""
+        self.bank()
+        if self.run.info.lost_anywhere and not self._every_event_lossy:
+            # The trace said only at its end that events are missing somewhere.
+            self.run.forget_all("somewhere in the trace")
+            doubtful = [f for f in self.ledger.findings if not _local(self.ledger.evidence[f.index].check)]
+            self.ledger.withdraw(doubtful, "events were lost somewhere in the trace")
+        self.endings.trace_ended()
+
+
+def _local(check: Check) -> bool:
+    """Return whether a check looks at its own event alone."""
+
+    def local(expr: Expr) -> bool:
+        match expr:
+            case And(operands) | Or(operands):
+                return all(local(o) for o in operands)
+            case Not(operand):
+                return local(operand)
+            case Compare(left=left, right=right):
+                return all(isinstance(t, Arg | Irql | Number) for t in (left, right))
+            case HasBits(term=term):
+                return isinstance(term, Arg | Irql | Number)
+            case _:
+                return isinstance(expr, Truth | StatusOk | StatusIn)
+
+    return local(check.when) and local(check.require)

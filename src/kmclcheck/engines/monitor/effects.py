@@ -1,0 +1,161 @@
+"""What an event does besides moving the fields of its own objects."""
+
+from __future__ import annotations
+
+from kmclcheck.engines.monitor.context import Context
+from kmclcheck.engines.monitor.ledger import Broken, open_reason
+from kmclcheck.engines.monitor.plan import EventPlan, Outcome, judge
+from kmclcheck.engines.monitor.state import Run
+from kmclcheck.engines.monitor.store import Obj
+from kmclcheck.model.spec import Check, Rule
+from kmclcheck.semantics.evaluate import UNSET, NumberValue, evaluate, term_value
+from kmclcheck.semantics.transition import move
+from kmclcheck.semantics.truth import FALSE, MISSING, TRUE, Possible
+
+
+def take(run: Run, ctx: Context, plan: EventPlan, outcome: Outcome) -> list[Broken]:
+    """Take everything an event comes to; return the faults told."""
+    told: list[Broken] = []
+    if outcome.broken:
+        told = report(run, [Broken(rule, check, ctx.objs[check.target], ctx) for rule, check in outcome.broken])
+    numbers = _assignments(ctx, plan)
+    children = _child_moves(run, ctx, plan)
+    if plan.index.each_checks:
+        told += _each(run, ctx, plan)
+    if outcome.loss:
+        run.evidence_of_loss("a handle was born again while it was in use")
+    for kind, level in outcome.births:
+        old = ctx.objs[kind]
+        if not old.state.dead:
+            _unresolved(run, ctx, old)
+        if level is TRUE:
+            ctx.objs[kind] = _born(run, ctx, plan, old)
+        else:
+            old.complete = False
+    for kind, vec in outcome.new:
+        ctx.objs[kind].state = vec
+    for obj, name, value in numbers:
+        obj.numbers = {**(obj.numbers or {}), name: value}
+    for child, fields in children:
+        table = run.store.kinds[child.kind].table
+        child.state = run.recording.settle(table.intern(fields), table)
+    return told
+
+
+def _born(run: Run, ctx: Context, plan: EventPlan, old: Obj) -> Obj:
+    parent = old.parent
+    info = run.store.kinds[old.kind]
+    if old.temporary:
+        return old
+    new = run.store.born(old)
+    if parent is not None and parent.kind in plan.index.decl.objects:
+        new.link(parent)
+    elif info.kind.parent is not None:
+        # Named without its parent, or by a return that omits it: the call may have named it.
+        held = ctx.frame.objs.get(info.kind.parent) if ctx.frame is not None else None
+        if held is not None and not held.temporary and not held.replaced:
+            new.link(held)
+        else:
+            info.orphan_births = True
+    run.store.unknown_handles.discard(new.key)
+    return new
+
+
+def report(run: Run, broken: list[Broken]) -> list[Broken]:
+    """Enter broken rules into the ledger; remember those that a tie may yet withdraw."""
+    before = len(run.ledger.findings)
+    told = run.ledger.report(broken, run.count)
+    if run.info.window:
+        for finding in run.ledger.findings[before:]:
+            obj = next(b.obj for b in told if b.rule.id == finding.rule)
+            event = finding.event
+            if event is not None and event.seq is None and event.time is not None:
+                run.recent.append((event.time, event.cpu, finding, obj))
+    return told
+
+
+def _assignments(ctx: Context, plan: EventPlan) -> list[tuple[Obj, str, NumberValue]]:
+    found: list[tuple[Obj, str, NumberValue]] = []
+    for assignment in plan.index.assignments:
+        obj = ctx.objs.get(assignment.kind)
+        if obj is None:
+            continue
+        level = evaluate(assignment.guard, ctx)
+        if level is TRUE:
+            term = assignment.value
+            found.append((obj, assignment.field, UNSET if term is None else term_value(term, ctx)))
+        elif level is not FALSE:
+            found.append((obj, assignment.field, None))
+    return found
+
+
+def _child_moves(run: Run, ctx: Context, plan: EventPlan) -> list[tuple[Obj, dict[str, Possible]]]:
+    """Work out the transitions of children whose parent the event names."""
+    found: list[tuple[Obj, dict[str, Possible]]] = []
+    for kind, lines in plan.index.child_lines.items():
+        info = run.store.kinds[kind]
+        parent = ctx.objs.get(info.kind.parent or "")
+        if parent is None:
+            continue
+        if parent.temporary:
+            info.epoch += 1
+            continue
+        strays = [] if run.store.complete else [o for o in info.live.values() if o.parent is None]
+        for child in [c for c in (parent.children or ()) if c.kind == kind] + strays:
+            run.store.refresh(child)
+            fields = dict(child.state.fields)
+            for name, field_lines in lines.items():
+                now, _ = move(fields[name], field_lines, lambda e: evaluate(e, ctx))
+                if child.parent is None and not now.values >= fields[name].values:
+                    now = Possible(now.values | fields[name].values, True)
+                fields[name] = now
+            found.append((child, fields))
+    return found
+
+
+def _each(run: Run, ctx: Context, plan: EventPlan) -> list[Broken]:
+    """Judge the checks that hold for every child."""
+    broken: list[Broken] = []
+    for rule, check in plan.index.each_checks:
+        info = run.store.kinds[check.target]
+        parent = ctx.objs.get(check.each_of or info.kind.parent or "")
+        if parent is None:
+            continue
+        for child in [c for c in (parent.children or ()) if c.kind == check.target]:
+            run.store.refresh(child)
+            one = Context(
+                run, ctx.event, ctx.thread, ctx.frame, {**ctx.objs, check.target: child}, ctx.status_value
+            )
+            weigh(run, rule, check, child, one, broken)
+        if not parent.complete or not info.births_recorded:
+            run.ledger.open(rule.id, run.cause())
+    told = report(run, broken) if broken else []
+    for one_broken in broken:
+        # The obligation was due here and is reported; what becomes of the child is not known.
+        child = one_broken.obj
+        child.complete = False
+        child.state = run.store.kinds[child.kind].table.top
+    return told
+
+
+def weigh(run: Run, rule: Rule, check: Check, obj: Obj, ctx: Context, broken: list[Broken]) -> None:
+    """Judge one check outside the table of outcomes."""
+    level = judge(check, lambda e: evaluate(e, ctx))
+    if level is None:
+        return
+    if level is FALSE:
+        broken.append(Broken(rule, check, obj, ctx))
+    elif level is MISSING:
+        run.ledger.open(rule.id, open_reason(check, ctx, run.cause()))
+    else:
+        run.ledger.decide(rule.id)
+
+
+def _unresolved(run: Run, ctx: Context, obj: Obj) -> None:
+    """A handle was born again: what became of the old object is not known."""
+    if not obj.history and not obj.complete:
+        return
+    one = Context(run, ctx.event, ctx.thread, None, {obj.kind: obj})
+    for rule, check in run.index.end_checks.get(obj.kind, ()):
+        if judge(check, lambda e: evaluate(e, one)) in (FALSE, MISSING):
+            run.ledger.open(rule.id, "a handle was born again before its obligations were met")

@@ -1,0 +1,120 @@
+"""Obligations: at the end of an object's life, and at the end of the trace."""
+
+from __future__ import annotations
+
+from kmclcheck.engines.monitor.context import Context
+from kmclcheck.engines.monitor.effects import report, weigh
+from kmclcheck.engines.monitor.frames import Thread
+from kmclcheck.engines.monitor.ledger import Broken, open_reason
+from kmclcheck.engines.monitor.plan import judge
+from kmclcheck.engines.monitor.state import Run
+from kmclcheck.engines.monitor.store import Obj, StateVec
+from kmclcheck.model.event import End, Event, Phase
+from kmclcheck.model.expr import FieldIn, walk
+from kmclcheck.model.spec import Check, Rule
+from kmclcheck.semantics.evaluate import evaluate
+from kmclcheck.semantics.index import context_atoms
+from kmclcheck.semantics.truth import FALSE, MISSING
+
+NOT_DUE = "the end of the trace does not say that the obligation was due"
+
+
+class Endings:
+    """Judges the obligations of objects that end.
+
+    Most depend on the ended object's fields alone; those are worked out once per state.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._own = {kind: all(_own_fields(kind, c) for _, c in cs) for kind, cs in run.index.end_checks.items()}
+        self._decided: dict[StateVec, tuple[str, ...] | None] = {}
+
+    def object_ended(self, ctx: Context, obj: Obj) -> None:
+        """Judge what was due by now, and stop keeping the object."""
+        run = self.run
+        checks = run.index.end_checks.get(obj.kind)
+        if checks and obj.history:
+            plain = self._plain(ctx, obj) if self._own[obj.kind] and not obj.faults else None
+            if plain is None:
+                self._judge(ctx, obj, checks)
+            else:
+                decided = run.ledger.decided
+                for rule in plain:
+                    decided[rule] = decided.get(rule, 0) + 1
+        run.store.retire(obj)
+
+    def _plain(self, ctx: Context, obj: Obj) -> tuple[str, ...] | None:
+        """Return the rules decided well for an object that ended in this state, if all were."""
+        state = obj.state
+        if state not in self._decided:
+            one = Context(self.run, ctx.event, ctx.thread, None, {obj.kind: obj})
+            levels = [(r.id, judge(c, lambda e: evaluate(e, one))) for r, c in self.run.index.end_checks[obj.kind]]
+            well = all(level is None or level > MISSING for _, level in levels)
+            self._decided[state] = tuple(rule for rule, level in levels if level is not None) if well else None
+        return self._decided[state]
+
+    def _judge(self, ctx: Context, obj: Obj, checks: list[tuple[Rule, Check]]) -> None:
+        broken: list[Broken] = []
+        one = Context(self.run, ctx.event, ctx.thread, ctx.frame, {**ctx.objs, obj.kind: obj})
+        for rule, check in checks:
+            if rule.id not in (obj.faults or ()):
+                weigh(self.run, rule, check, obj, one, broken)
+        if broken:
+            report(self.run, broken)
+
+    def trace_ended(self) -> None:
+        """Judge the obligations of everything still alive."""
+        run = self.run
+        event = Event("end of trace", Phase.WHOLE, {})
+        table = run.store.kinds["thread"].table
+        thread = Thread("end", True, True, Obj("thread", 0, 0, "", table.born, True))
+        broken: list[Broken] = []
+        for kind, checks in run.index.end_checks.items():
+            for obj in list(run.store.kinds[kind].live.values()):
+                run.store.refresh(obj)
+                objs = {obj.kind: obj}
+                if obj.parent is not None:
+                    run.store.refresh(obj.parent)
+                    objs[obj.parent.kind] = obj.parent
+                ctx = Context(run, event, thread, None, objs)
+                for rule, check in checks:
+                    if rule.id not in (obj.faults or ()):
+                        self._at_end(rule, check, obj, ctx, broken)
+        if broken:
+            report(run, broken)
+
+    def _at_end(self, rule: Rule, check: Check, obj: Obj, ctx: Context, broken: list[Broken]) -> None:
+        run = self.run
+        level = judge(check, lambda e: evaluate(e, ctx))
+        if level is None:
+            return
+        hung = self._hung(check, obj) if run.info.end is End.HUNG else None
+        if level > MISSING:
+            run.ledger.decide(rule.id)
+        elif run.info.end is not End.UNLOADED and hung is None:
+            run.ledger.open(rule.id, NOT_DUE)
+        elif level is MISSING:
+            run.ledger.open(rule.id, open_reason(check, ctx, run.cause()))
+        elif level is FALSE:
+            broken.append(Broken(rule, check, obj, ctx, hung))
+
+    def _hung(self, check: Check, obj: Obj) -> Event | None:
+        """Return the call that never returned and waits for this object.
+
+        A call that was itself the fault (a disable inside a callback) waits for its own thread.
+        """
+        for thread in self.run.threads.values():
+            for frame in thread.frames:
+                if frame.name in check.hung_in and not frame.faulty and frame.certain:
+                    if any(held is obj or held is obj.parent for held in frame.objs.values()):
+                        return frame.event
+        return None
+
+
+def _own_fields(kind: str, check: Check) -> bool:
+    exprs = [check.when, check.require]
+    reads = [node for expr in exprs for node in walk(expr) if isinstance(node, FieldIn)]
+    return not context_atoms(exprs) and all(node.kind == kind for node in reads)
+
+

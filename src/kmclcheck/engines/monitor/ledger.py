@@ -1,0 +1,297 @@
+"""Verdicts and findings of a run: counting, one finding per fault, who yields to whom."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from kmclcheck.engines.monitor.context import Context
+from kmclcheck.engines.monitor.store import HistoryEntry, Obj
+from kmclcheck.model.event import Event
+from kmclcheck.model.expr import (
+    And,
+    AnyChild,
+    Arg,
+    Compare,
+    Expr,
+    FieldIn,
+    HasBits,
+    Inside,
+    Irql,
+    Not,
+    Or,
+    StatusIn,
+    StatusOk,
+    walk,
+)
+from kmclcheck.model.finding import Finding, HistoryStep, ObjectRef, Verdict, VerdictKind
+from kmclcheck.model.spec import Check, Party, Rule, Spec
+from kmclcheck.semantics.evaluate import evaluate
+from kmclcheck.semantics.truth import MISSING
+
+HISTORY_SHOWN = 40
+"""How many events of an object's own story a finding carries."""
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What a finding was decided on, kept for its slice: the stories of the objects concerned."""
+
+    rule: Rule
+    check: Check
+    number: int
+    event: Event | None
+    target: ObjectRef
+    stories: list[list[HistoryEntry]]
+    frames: list[tuple[int, Event]]
+    complete: bool
+    cut: int
+
+
+@dataclass(slots=True)
+class Broken:
+    """A rule broken at an event, before it is known whether it is the one to report."""
+
+    rule: Rule
+    check: Check
+    obj: Obj
+    ctx: Context
+    hung_call: Event | None = None
+
+
+@dataclass(slots=True)
+class Ledger:
+    """All verdicts and findings of one run."""
+
+    spec: Spec
+    rules: tuple[Rule, ...]
+    decided: dict[str, int] = field(default_factory=dict)
+    opened: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    evidence: dict[int, Evidence] = field(default_factory=dict)
+
+    def open(self, rule: str, reason: str, count: int = 1) -> None:
+        """Count places at which a rule could not be decided."""
+        self.opened[rule] = self.opened.get(rule, 0) + count
+        self.reasons.setdefault(rule, reason)
+
+    def decide(self, rule: str, count: int = 1) -> None:
+        """Count places at which a rule was decided."""
+        self.decided[rule] = self.decided.get(rule, 0) + count
+
+    def report(self, broken: list[Broken], number: int) -> list[Broken]:
+        """Report the rules broken at one event; return those that became or repeated a finding."""
+        standing = [b for b in broken if not (b.rule.party is Party.LIBRARY and b.obj.blamed)]
+        told: list[Broken] = []
+        for one in standing:
+            self.decide(one.rule.id)
+            if not any(self._yields(one, other) for other in standing):
+                told.append(one)
+        for one in told:
+            also = [b.rule.id for b in standing if b is not one and self._yields_indirectly(b, one, standing)]
+            self.failed.setdefault(one.rule.id, "")
+            for rule in also:
+                self.failed.setdefault(rule, f"reported as {one.rule.id}")
+            self._tell(one, tuple(dict.fromkeys(also)), number)
+        for one in standing:
+            if one.rule.party is not Party.LIBRARY:
+                one.obj.blamed = True
+        return told
+
+    @staticmethod
+    def _yields(one: Broken, other: Broken) -> bool:
+        return other.rule.id in one.rule.yields_to and related(one.obj, other.obj)
+
+    def _yields_indirectly(self, one: Broken, to: Broken, standing: list[Broken]) -> bool:
+        seen, todo = {id(one)}, [one]
+        while todo:
+            now = todo.pop()
+            for other in standing:
+                if id(other) not in seen and self._yields(now, other):
+                    if other is to:
+                        return True
+                    seen.add(id(other))
+                    todo.append(other)
+        return False
+
+    def _tell(self, one: Broken, also: tuple[str, ...], number: int) -> None:
+        obj, rule = one.obj, one.rule
+        faults = obj.faults if obj.faults is not None else {}
+        obj.faults = faults
+        earlier = faults.get(rule.id)
+        if earlier is not None:
+            earlier.repeats += 1
+            return
+        event = None if one.check.event is None else one.ctx.event
+        finding = Finding(
+            rule.id, event, ref(obj), ref(obj.parent) if obj.parent is not None else None, also,
+            fill(rule.message, one.ctx), fill(rule.requirement, one.ctx),
+            tuple(holders(one)), one.hung_call,
+            steps(obj), f"{obj.cut} earlier events left out" if obj.cut else "",
+            index=len(self.findings),
+        )  # fmt: skip
+        faults[rule.id] = finding
+        self.findings.append(finding)
+        self.evidence[finding.index] = _evidence(one, number)
+
+    def verdicts(self) -> list[Verdict]:
+        """Return a verdict for every rule, in the order of the specification."""
+        found: list[Verdict] = []
+        for rule in self.rules:
+            decided, opened = self.decided.get(rule.id, 0), self.opened.get(rule.id, 0)
+            reason = ""
+            if rule.id in self.failed:
+                kind, reason = VerdictKind.FAIL, self.failed[rule.id]
+            elif opened:
+                kind, reason = VerdictKind.OPEN, self.reasons.get(rule.id, "")
+            elif decided:
+                kind = VerdictKind.PASS
+            else:
+                kind = VerdictKind.NOT_EXERCISED
+            found.append(Verdict(rule.id, kind, decided, opened, reason))
+        return found
+
+    def withdraw(self, findings: list[Finding], reason: str) -> None:
+        """Take findings back that another order, or lost events, might remove."""
+        for finding in findings:
+            if finding in self.findings:
+                self.findings.remove(finding)
+                self.open(finding.rule, reason, 1 + finding.repeats)
+        still = {f.rule for f in self.findings} | {r for f in self.findings for r in f.also_broken}
+        for rule in [r for r in self.failed if r not in still]:
+            del self.failed[rule]
+            self.open(rule, reason, 0 if rule in self.opened else 1)
+
+
+def related(one: Obj, other: Obj) -> bool:
+    """Return whether two objects are one, or parent and child."""
+    return one is other or one.parent is other or other.parent is one
+
+
+def ref(obj: Obj) -> ObjectRef:
+    """Return the object as reports name it."""
+    return ObjectRef(obj.kind, obj.handle, obj.incarnation, obj.endpoint)
+
+
+def steps(obj: Obj) -> tuple[HistoryStep, ...]:
+    """Return the object's own story with the fields each event changed.
+
+    The first step carries every field, with nothing before it.
+    """
+    found: list[HistoryStep] = []
+    before: dict[str, str] = {}
+    for _, event, state in obj.history:
+        after = {name: now.text() for name, now in state.fields.items()}
+        changed = [n for n in after if before.get(n) != after[n]]
+        found.append(
+            HistoryStep(event, {n: before[n] for n in changed if n in before}, {n: after[n] for n in changed})
+        )
+        before = after
+    return tuple(found[-HISTORY_SHOWN:])
+
+
+def holders(one: Broken) -> list[ObjectRef]:
+    """Return the children on account of which a condition over children is broken."""
+    found: list[ObjectRef] = []
+    for node in walk(one.check.require):
+        if isinstance(node, AnyChild) and isinstance(node.condition, FieldIn):
+            parent = one.ctx.objs.get(node.parent)
+            for child in list(parent.children or ()) if parent is not None else ():
+                values = node.condition.values
+                if child.kind == node.kind and child.state.fields[node.condition.field].values <= values:
+                    found.append(ref(child))
+    return found[:16]
+
+
+def _evidence(one: Broken, number: int) -> Evidence:
+    objs = [o for o in one.ctx.objs.values() if not o.temporary and o.kind != "thread"]
+    for node in walk(one.check.require):
+        if isinstance(node, AnyChild):
+            parent = one.ctx.objs.get(node.parent)
+            objs += [c for c in (parent.children or ())][:16] if parent is not None else []
+    if one.obj not in objs:
+        objs.append(one.obj)
+    if one.obj.parent is not None and one.obj.parent not in objs:
+        objs.append(one.obj.parent)
+    thread = one.ctx.thread
+    return Evidence(
+        one.rule, one.check, number, None if one.check.event is None else one.ctx.event, ref(one.obj),
+        [list(o.history) for o in objs], [(f.number, f.event) for f in thread.frames],
+        all(o.complete for o in objs), sum(o.cut for o in objs),
+    )  # fmt: skip
+
+
+_HOLE = re.compile(r"\{([A-Za-z_]+)(?:\.([A-Za-z_]+))?\}")
+
+
+def fill(text: str, ctx: Context) -> str:
+    """Return a short text of the spec with event, fields and arguments filled in."""
+
+    def value(match: re.Match[str]) -> str:
+        name, field_name = match.group(1), match.group(2)
+        if field_name:
+            obj = ctx.objs.get(name)
+            if obj is None:
+                return "unknown"
+            if field_name in obj.state.fields:
+                return obj.state.fields[field_name].text()
+            number = obj.number(field_name)
+            return str(number) if isinstance(number, int) else "unknown"
+        if name == "event":
+            return ctx.event.name
+        if name == "irql":
+            return "unknown" if ctx.event.irql is None else str(ctx.event.irql)
+        argument = ctx.argument(name)
+        return "unknown" if argument is None else str(argument)
+
+    return _HOLE.sub(value, text)
+
+
+def open_reason(check: Check, ctx: Context, cause: str) -> str:
+    """Return why a check could not be decided, in words for the summary."""
+    for expr in (check.when, check.require):
+        atom = _first_missing(expr, ctx)
+        if atom is not None:
+            return _why(atom, ctx, cause)
+    return cause
+
+
+def _first_missing(expr: Expr, ctx: Context) -> Expr | None:
+    if evaluate(expr, ctx) is not MISSING:
+        return None
+    match expr:
+        case And(operands) | Or(operands):
+            for operand in operands:
+                found = _first_missing(operand, ctx)
+                if found is not None:
+                    return found
+            return None
+        case Not(operand) if not isinstance(operand, AnyChild):
+            return operand
+        case _:
+            return expr
+
+
+def _why(atom: Expr, ctx: Context, cause: str) -> str:
+    match atom:
+        case Compare(left=left, right=right):
+            for term in (left, right):
+                if isinstance(term, Irql) and ctx.event.irql is None:
+                    return "no IRQL in the trace"
+                if isinstance(term, Arg) and ctx.argument(term.name) is None:
+                    return f"no {term.name} argument in the trace"
+        case HasBits(term=Arg(name)):
+            return f"no {name} argument in the trace"
+        case StatusOk() | StatusIn():
+            return "no returned status in the trace"
+        case Inside() if not ctx.thread.identified:
+            return "no thread ids in the trace"
+        case FieldIn(kind=kind) if (obj := ctx.objs.get(kind)) is not None and obj.faults:
+            return "the state is not known after an earlier fault"
+        case _:
+            pass
+    return cause
+
+

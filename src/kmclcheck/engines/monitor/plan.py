@@ -1,0 +1,297 @@
+"""One event of the specification, made ready for the monitor.
+
+What an event does follows from the states of the objects it names and from a few context facts
+(arguments, status, IRQL, stacks). Both are small, so every combination is worked out once, by the
+readable semantics, and looked up from then on: a deterministic automaton built as the trace needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from kmclcheck.engines.monitor.context import Context
+from kmclcheck.engines.monitor.store import KindInfo, StateTable, StateVec
+from kmclcheck.model.expr import (
+    Arg,
+    Compare,
+    Expr,
+    FieldIn,
+    HasBits,
+    Irql,
+    IsSet,
+    Latest,
+    Not,
+    Number,
+    Sometime,
+    StatusOk,
+    walk,
+)
+from kmclcheck.model.spec import Check, Direction, EventKind, Rule
+from kmclcheck.semantics.evaluate import UNSET, evaluate, is_success
+from kmclcheck.semantics.index import EventIndex, SpecIndex, context_atoms, expressions, latest_groups
+from kmclcheck.semantics.transition import move, quarantine
+from kmclcheck.semantics.truth import FALSE, MISSING, TRUE, Possible, Truth4
+
+Settle = Callable[[StateVec, StateTable], StateVec]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the event comes to in one combination of states and facts."""
+
+    new: tuple[tuple[str, StateVec], ...] = ()
+    decided: tuple[str, ...] = ()
+    undecided: tuple[tuple[Rule, Check], ...] = ()
+    broken: tuple[tuple[Rule, Check], ...] = ()
+    births: tuple[tuple[str, Truth4], ...] = ()
+    loss: bool = False
+    changed: frozenset[str] = frozenset()
+    plain: bool = True
+    hits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One object of an event: its kind, and the parameter that names it (``None``: a parent).
+
+    ``output``: the value is made by the call, so it is absent before the return.
+    """
+
+    kind: str
+    param: str | None
+    output: bool
+    scoped: bool
+    parent: str | None
+
+
+@dataclass(slots=True)
+class EventPlan:
+    """An event made ready: its slots, its atoms as functions, and the outcomes met so far.
+
+    ``effects`` are the kinds it may change. ``awaited`` are conditions that must have held at some
+    moment of the call, ``groups`` what an entry renews for ``latest``.
+    """
+
+    index: EventIndex
+    name: str
+    entry: bool
+    primary: str | None
+    slots: tuple[Slot, ...]
+    inputs: tuple[tuple[str, str], ...]
+    links: tuple[tuple[str, str], ...]
+    atoms: tuple[Callable[[Context], Truth4], ...]
+    effects: frozenset[str]
+    awaited: tuple[Expr, ...]
+    groups: tuple[tuple[str, ...], ...]
+    tracked: bool
+    simple: bool
+    outcomes: dict[object, Outcome] = field(default_factory=dict)
+    exit_recorded: bool = False
+    own_recorded: bool = False
+
+
+def make_plans(index: SpecIndex) -> dict[EventKind, EventPlan]:
+    """Make every event of the specification ready."""
+    groups = latest_groups(index.spec)
+    return {kind: _make_plan(index, one, tuple(groups.get(kind[0], ()))) for kind, one in index.events.items()}
+
+
+def _make_plan(spec: SpecIndex, index: EventIndex, groups: tuple[tuple[str, ...], ...]) -> EventPlan:
+    decl = index.decl
+    kinds = spec.spec.kinds
+    outputs = {p.name for p in decl.params if p.direction is not Direction.IN} | {"Return"}
+    slots = tuple(
+        Slot(kind, decl.objects.get(kind), decl.objects.get(kind) in outputs, kinds[kind].scoped, kinds[kind].parent)
+        for kind in index.slots
+    )
+    named = [slot for slot in slots if slot.param is not None]
+    inputs = tuple((s.kind, s.param) for s in named if s.param is not None and not s.output and not s.scoped)
+    links = tuple((s.kind, s.parent) for s in named if s.parent is not None and s.parent in decl.objects)
+    moved = {k for k, fields in index.lines.items() if any(not t.observe for ls in fields.values() for t in ls)}
+    at_exit = expressions(spec.events[decl.name, decl.exit])
+    return EventPlan(
+        index=index,
+        name=decl.name,
+        entry=index.is_entry,
+        primary=index.primary,
+        slots=slots,
+        inputs=inputs,
+        links=links,
+        atoms=tuple(_compile(atom) for atom in context_atoms(expressions(index))),
+        effects=frozenset(moved | {a.kind for a in index.assignments} | set(index.births)),
+        awaited=tuple(dict.fromkeys(n.condition for e in at_exit for n in walk(e) if isinstance(n, Sometime))),
+        groups=groups,
+        tracked=decl.name in spec.tracked,
+        simple=not (index.each_checks or index.child_lines or index.assignments),
+    )
+
+
+def _compile(atom: Expr) -> Callable[[Context], Truth4]:
+    match atom:
+        case Not(operand):
+            return lambda ctx: evaluate(Not(operand), ctx)
+        case Compare(op, Irql(), Number(bound)):
+            table = {value: _truth(op.value, value, bound) for value in range(32)}
+            return lambda ctx: table.get(ctx.event.irql, MISSING) if ctx.event.irql is not None else MISSING
+        case HasBits(Arg(name), mask):
+
+            def has_bits(ctx: Context) -> Truth4:
+                value = ctx.argument(name)
+                return MISSING if value is None else TRUE if value & mask == mask else FALSE
+
+            return has_bits
+        case IsSet(kind, name):
+
+            def is_set(ctx: Context) -> Truth4:
+                obj = ctx.objs.get(kind)
+                value = None if obj is None else obj.number(name)
+                return MISSING if value is None else FALSE if value is UNSET else TRUE
+
+            return is_set
+        case Latest():
+            return lambda ctx: ctx.latest(atom)
+        case StatusOk():
+
+            def status_ok(ctx: Context) -> Truth4:
+                status = ctx.status_value
+                return MISSING if status is None else TRUE if is_success(status) else FALSE
+
+            return status_ok
+        case _:
+            return lambda ctx: evaluate(atom, ctx)
+
+
+def _truth(op: str, left: int, right: int) -> Truth4:
+    outcome = {
+        "==": left == right, "!=": left != right, "<": left < right,
+        "<=": left <= right, ">": left > right, ">=": left >= right,
+    }[op]  # fmt: skip
+    return TRUE if outcome else FALSE
+
+
+def compute(
+    plan: EventPlan,
+    ctx: Context,
+    foreign: frozenset[str],
+    kinds: dict[str, KindInfo],
+    settle: Settle,
+) -> Outcome:
+    """Work out an event by the semantics.
+
+    ``foreign`` kinds are named by a return whose call meant an earlier incarnation: nothing moves.
+    """
+    index = plan.index
+
+    def guard(expr: Expr) -> Truth4:
+        return evaluate(expr, ctx)
+
+    decided: list[str] = []
+    undecided: list[tuple[Rule, Check]] = []
+    broken: list[tuple[Rule, Check]] = []
+    for rule, check in index.checks:
+        if check.target not in ctx.objs:
+            continue
+        level = judge(check, guard)
+        if level is None:
+            continue
+        if level is FALSE:
+            broken.append((rule, check))
+        elif level is MISSING:
+            undecided.append((rule, check))
+        else:
+            decided.append(rule.id)
+
+    births: list[tuple[str, Truth4]] = []
+    loss = False
+    for kind, birth in index.births.items():
+        if kind not in ctx.objs or kind in foreign:
+            continue
+        level = guard(birth.guard)
+        if level is not FALSE:
+            births.append((kind, TRUE if level is TRUE else MISSING))
+            loss = loss or (level is TRUE and guard(birth.loss_if) is TRUE)
+
+    moved = _move_all(plan, ctx, foreign, kinds, dict(births), broken, guard, settle)
+    changed = frozenset(kind for kind, vec in moved if vec is not ctx.objs[kind].state)
+    plain = plan.simple and not (births or broken or loss)
+    return Outcome(
+        tuple(moved), tuple(decided), tuple(undecided), tuple(broken), tuple(births), loss, changed,
+        plain,
+    )  # fmt: skip
+
+
+def judge(check: Check, guard: Callable[[Expr], Truth4]) -> Truth4 | None:
+    """Return the truth of a check, or ``None`` where it does not apply."""
+    applies = guard(check.when)
+    if applies is FALSE:
+        return None
+    required = guard(check.require)
+    if applies is TRUE:
+        return required
+    return required if required > MISSING else MISSING
+
+
+def _move_all(
+    plan: EventPlan,
+    ctx: Context,
+    foreign: frozenset[str],
+    kinds: dict[str, KindInfo],
+    births: dict[str, Truth4],
+    broken: list[tuple[Rule, Check]],
+    guard: Callable[[Expr], Truth4],
+    settle: Settle,
+) -> list[tuple[str, StateVec]]:
+    moved: list[tuple[str, StateVec]] = []
+    before = {kind: obj.state for kind, obj in ctx.objs.items()}
+    reborn: dict[str, StateVec] = {}
+    for kind, level in births.items():
+        table = kinds[kind].table
+        if level is TRUE:
+            reborn[kind] = table.born
+        else:
+            # Perhaps a birth: the newborn's values join the old ones.
+            reborn[kind] = table.intern(
+                {
+                    name: Possible(now.values | table.born.fields[name].values, True)
+                    if not table.born.fields[name].values <= now.values
+                    else now
+                    for name, now in before[kind].fields.items()
+                }
+            )
+    # Guards of a newborn object read the newborn state.
+    for kind, vec in reborn.items():
+        ctx.objs[kind].state = vec
+    results: dict[str, StateVec] = {}
+    for kind in ctx.objs:
+        vec = reborn.get(kind, before[kind])
+        fields, determined = dict(vec.fields), set()
+        if kind not in foreign:
+            for name, lines in plan.index.lines.get(kind, {}).items():
+                fields[name], sure = move(fields[name], lines, guard)
+                if sure:
+                    determined.add(name)
+            if not vec.dead or kind in reborn:
+                for name in _faulty_fields(kind, broken):
+                    if name not in determined:
+                        fields[name] = quarantine(kinds[kind].kind.enums[name])
+        table = kinds[kind].table
+        new = table.intern(fields)
+        new = settle(new, table)
+        results[kind] = new
+    for kind, old in before.items():
+        ctx.objs[kind].state = old
+        if results[kind] is not old or kind in reborn:
+            moved.append((kind, results[kind]))
+    return moved
+
+
+def _faulty_fields(kind: str, broken: list[tuple[Rule, Check]]) -> set[str]:
+    """Return the fields of the objects at fault that the broken conditions read."""
+    return {
+        node.field
+        for _, check in broken
+        if check.target == kind
+        for node in walk(check.require)
+        if isinstance(node, FieldIn) and node.kind == kind
+    }

@@ -1,0 +1,133 @@
+"""Which kinds of events the trace records at all, and what may therefore have happened unseen."""
+
+from __future__ import annotations
+
+from kmclcheck.engines.monitor.store import StateTable, StateVec
+from kmclcheck.model.event import TraceInfo
+from kmclcheck.model.expr import FieldIn
+from kmclcheck.model.spec import EventDecl, EventKind, Spec, Transition
+from kmclcheck.semantics.evaluate import evaluate_fields
+from kmclcheck.semantics.transition import FieldLines, close
+from kmclcheck.traces.records import is_declared
+
+Silent = tuple[FieldLines, ...]
+"""The lines of each event that may happen unseen."""
+
+
+class Recording:
+    """Functions count as recorded unless the trace says otherwise; a callback, or the exit of a kind,
+    counts as recorded only if the trace declares it or shows it.
+
+    Until then, what it would change may have changed at any time: the transitions of such events are
+    silent moves. ``version`` grows with every change, so that users drop what they derived.
+    """
+
+    def __init__(self, spec: Spec, info: TraceInfo) -> None:
+        self.spec = spec
+        self.version = 0
+        self.recorded: set[EventKind] = set()
+        self._tentative: set[EventKind] = set()
+        self._waiting: set[str] = set()
+        declared = info.records_all or bool(info.records or info.records_groups)
+        for decl in spec.events.values():
+            entry, exit_ = (decl.name, decl.entry), (decl.name, decl.exit)
+            for kind in (entry, exit_):
+                if is_declared(info, *kind, decl.callback):
+                    self.recorded.add(kind)
+            if not declared and not decl.callback and not _excluded(info, decl):
+                self.recorded.add(entry)
+            if exit_ not in self.recorded and entry in self.recorded:
+                # Nothing can have returned that was never called.
+                self.recorded.add(exit_)
+                self._tentative.add(exit_)
+                self._waiting.add(decl.name)
+        self._conditional = {d.name: d.recorded_when for d in spec.events.values() if isinstance(d.recorded_when, FieldIn)}
+        self._cache: dict[tuple[str, frozenset[str], bool], Silent] = {}
+        self._settled: dict[StateVec, StateVec] = {}
+
+    def see(self, kind: EventKind) -> bool:
+        """Note a record of this kind; return whether that changed what counts as recorded."""
+        decl = self.spec.events[kind[0]]
+        changed = kind not in self.recorded
+        self.recorded.add(kind)
+        if kind[1] is decl.exit:
+            self._tentative.discard(kind)
+            self._waiting.discard(decl.name)
+        elif (decl.name, decl.exit) in self._tentative:
+            self._tentative.discard((decl.name, decl.exit))
+            self._waiting.discard(decl.name)
+            self.recorded.discard((decl.name, decl.exit))
+            changed = True
+        if changed:
+            self.version += 1
+            self._cache.clear()
+            self._settled.clear()
+        return changed
+
+    @property
+    def tentative(self) -> set[str]:
+        """Functions of which no entry was seen yet, and whose exits are not declared."""
+        return self._waiting
+
+    def settle(self, state: StateVec, table: StateTable) -> StateVec:
+        """Return the state widened by what unrecorded events may do to it from now on."""
+        found = self._settled.get(state)
+        if found is None:
+            found = state
+            while unseen := self._unseen(found):
+                kind = found.kind.name
+                wider = table.intern(close(found.fields, unseen, lambda e, f: evaluate_fields(e, kind, f)))
+                if wider is found:
+                    break
+                found = wider
+            self._settled[state] = found
+        return found
+
+    def _unseen(self, state: StateVec) -> Silent:
+        """Return the lines of every event that may happen unseen on an object in this state."""
+        kind = state.kind.name
+        hidden = frozenset(
+            name
+            for name, condition in self._conditional.items()
+            if condition.kind == kind and state.fields[condition.field].values.isdisjoint(condition.values)
+        )
+        key = (kind, hidden, state.maybe_dead)
+        found = self._cache.get(key)
+        if found is None:
+            found = self._cache[key] = self._derive(kind, hidden, state.maybe_dead)
+        return found
+
+    def _derive(self, kind: str, hidden: frozenset[str], maybe_dead: bool) -> Silent:
+        # A handle is born again only after its object ended.
+        births = set() if maybe_dead else {birth.event for birth in self.spec.kinds[kind].births}
+        found: dict[EventKind, dict[str, list[Transition]]] = {}
+        # What shows an event to be recordable is changed by records, not by events nobody sees.
+        shown = {(c.kind, c.field) for c in self._conditional.values()}
+        for machine in self.spec.machines.values():
+            if machine.kind != kind or (kind, machine.field) in shown:
+                continue
+            for line in machine.transitions:
+                unseen = line.event not in self.recorded or line.event[0] in hidden
+                if unseen and line.event not in births:
+                    found.setdefault(line.event, {}).setdefault(machine.field, []).append(line)
+        return tuple({name: tuple(lines) for name, lines in fields.items()} for fields in found.values())
+
+    def entries_recorded(self, names: tuple[str, ...]) -> bool:
+        """Return whether no entry of these functions or callbacks can have gone unrecorded."""
+        return all(self.entry_recorded(name) for name in names)
+
+    def entry_recorded(self, name: str) -> bool:
+        return (name, self.spec.events[name].entry) in self.recorded
+
+    def exit_recorded(self, name: str) -> bool:
+        return (name, self.spec.events[name].exit) in self.recorded
+
+    def births_recorded(self, kind: str) -> bool:
+        """Return whether no object of the kind can be born unseen."""
+        return all(birth.event in self.recorded for birth in self.spec.kinds[kind].births)
+
+
+def _excluded(info: TraceInfo, decl: EventDecl) -> bool:
+    return (decl.name, decl.entry) in info.records_not or bool(
+        info.records_not_groups & {"functions", f"functions.{decl.entry.value}"}
+    )

@@ -1,0 +1,150 @@
+"""Entering and leaving calls: matching returns, marking overlaps, watching moments."""
+
+from __future__ import annotations
+
+from kmclcheck.engines.monitor.context import Context
+from kmclcheck.engines.monitor.frames import Frame, Thread
+from kmclcheck.engines.monitor.plan import EventPlan
+from kmclcheck.engines.monitor.state import Run
+from kmclcheck.engines.monitor.store import Obj
+from kmclcheck.model.event import Event
+from kmclcheck.semantics.truth import FALSE, MISSING, TRUE, Truth4
+
+OPEN_CALLS_KEPT = 256
+"""How many open calls on one object are told apart."""
+
+
+def leave(run: Run, event: Event, plan: EventPlan, thread: Thread) -> Frame | None:
+    """Leave the frame a return belongs to, and return it. A return without its call means losses."""
+    frames = thread.frames
+    if frames and thread.identified:
+        top = frames[-1]
+        if top.name == plan.name and _fits(run, event, plan, top):
+            frames.pop()
+            return top
+    return _search(run, event, plan, thread)
+
+
+def _fits(run: Run, event: Event, plan: EventPlan, frame: Frame) -> bool:
+    """Return whether the handles a return repeats, if any, are those of the call."""
+    for kind, param in plan.inputs:
+        handle = run.handle(event, param)
+        if handle is not None:
+            obj = frame.objs.get(kind)
+            if obj is not None and not obj.temporary and obj.handle != handle:
+                return False
+    return True
+
+
+def _search(run: Run, event: Event, plan: EventPlan, thread: Thread) -> Frame | None:
+    name = plan.name
+    open_ = [f for f in reversed(thread.frames) if f.name == name]
+    open_ += reversed(thread.maybe.get(name, ()))
+    fitting = [f for f in open_ if _fits(run, event, plan, f)]
+    named = any(run.handle(event, param) is not None for _, param in plan.inputs)
+    if not thread.identified and len(fitting) > 1 and not named:
+        # It belongs to one of several open calls, and nothing tells to which.
+        for frame in fitting:
+            frame.certain = False
+            for obj in frame.objs.values():
+                run.store.forget(obj)
+        return None
+    if not fitting:
+        if thread.base and thread.identified and run.recording.entry_recorded(name):
+            run.evidence_of_loss("a return without its call")
+        return None
+    found = fitting[0]
+    if not thread.identified:
+        thread.drop(found)
+        return found
+    above = thread.leave(found)
+    for skipped in above:
+        untrack(run, skipped)
+    if any(f.certain and run.recording.exit_recorded(f.name) for f in above):
+        run.evidence_of_loss("a call without its return")
+    return found
+
+
+def enter(run: Run, ctx: Context, plan: EventPlan) -> Frame:
+    """Push the frame of a call or callback."""
+    run.serial += 1
+    serial = run.serial
+    thread, objs = ctx.thread, ctx.objs
+    frame = Frame(plan.name, ctx.event, thread, serial, run.count, objs)
+    if plan.primary is not None and (primary := objs.get(plan.primary)) is not None:
+        parent = primary.parent
+        if parent is not None and parent.kind not in objs:
+            objs[parent.kind] = parent
+        for group in plan.groups:
+            if primary.entries is None:
+                primary.entries = {}
+            primary.entries[group] = serial
+    if plan.exit_recorded and len(thread.frames) < 4096:
+        thread.frames.append(frame)
+    else:
+        thread.perhaps(frame)
+    if plan.tracked:
+        _track(frame)
+    if plan.awaited:
+        frame.latch = dict.fromkeys(plan.awaited, FALSE)
+        latch(run, frame, True)
+        run.entered(frame)
+    return frame
+
+
+def _track(frame: Frame) -> None:
+    """Register an open call with its objects, and mark the calls it overlaps."""
+    for obj in frame.objs.values():
+        others = obj.frames
+        if others is None:
+            others = obj.frames = []
+        for other in others:
+            apart = other.thread.identified and frame.thread.identified
+            if other.thread is frame.thread and apart:
+                continue
+            level = TRUE if other.certain and frame.certain and apart else MISSING
+            _mark(other, frame.name, level)
+            _mark(frame, other.name, level)
+        others.append(frame)
+        if len(others) > OPEN_CALLS_KEPT:
+            del others[0]
+            obj.complete = False
+
+
+def _mark(frame: Frame, name: str, level: Truth4) -> None:
+    marks = frame.overlaps
+    if marks is None:
+        marks = frame.overlaps = {}
+    marks[name] = max(level, marks.get(name, FALSE))
+
+
+def untrack(run: Run, frame: Frame) -> None:
+    """Forget an open call that has ended."""
+    for obj in frame.objs.values():
+        if obj.frames and frame in obj.frames:
+            obj.frames.remove(frame)
+        if obj.watch and frame in obj.watch:
+            obj.watch.remove(frame)
+    if frame in frame.thread.watch:
+        frame.thread.watch.remove(frame)
+        run.watched -= 1
+
+
+def watch(run: Run, thread: Thread, objs: list[Obj]) -> None:
+    """After an event: note for every waiting call whether its moment is now.
+
+    A record of the call's own thread begins the interval anew; another thread's adds to it.
+    """
+    for frame in list(thread.watch):
+        latch(run, frame, True)
+    for obj in objs:
+        for frame in obj.watch or ():
+            if frame.thread is not thread:
+                latch(run, frame, False)
+
+
+def latch(run: Run, frame: Frame, reset: bool) -> None:
+    """Evaluate what a call waits for in the present state."""
+    for obj in frame.objs.values():
+        run.store.refresh(obj)
+    Context(run, frame.event, frame.thread, frame, frame.objs).latch(frame, reset)

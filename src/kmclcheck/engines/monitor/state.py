@@ -1,0 +1,112 @@
+"""What the parts of the monitor share about one run."""
+
+from __future__ import annotations
+
+from kmclcheck.engines.monitor.frames import Frame, Thread
+from kmclcheck.engines.monitor.ledger import Ledger
+from kmclcheck.engines.monitor.recording import Recording
+from kmclcheck.engines.monitor.store import Key, Obj, Store
+from kmclcheck.model.event import Event, Start, TraceInfo
+from kmclcheck.model.finding import Finding
+from kmclcheck.model.spec import Spec
+from kmclcheck.semantics.index import SpecIndex
+
+THREADS_KEPT = 4096
+UNKNOWN_HANDLES_KEPT = 65536
+ODDITIES_KEPT = 200
+NAMES_KEPT = 1000
+
+
+class Run:
+    """The state of a run: objects, threads, what is recorded, what was lost, what was found."""
+
+    def __init__(self, spec: Spec, index: SpecIndex, info: TraceInfo) -> None:
+        self.spec = spec
+        self.info = info
+        self.index = index
+        self.constants: dict[str, int] = {**spec.constants, **spec.statuses}
+        self.recording = Recording(spec, info)
+        self.store = Store(spec.kinds, info.start is Start.KNOWN and not info.lost_anywhere)
+        self.ledger = Ledger(spec, index.rules)
+        self.threads: dict[object, Thread] = {}
+        self.count = 0
+        self.lost = 0
+        self.serial = 0
+        self.watched = 0
+        self.loss_reason = ""
+        self.unknown_names: dict[str, int] = {}
+        self.oddities: dict[str, int] = {}
+        self.recent: list[tuple[int, int | None, Finding, Obj]] = []
+
+    def cause(self) -> str:
+        """Return, in words, why data may be missing."""
+        if self.loss_reason:
+            return f"events were lost ({self.loss_reason})"
+        if self.info.start is not Start.KNOWN:
+            return "the trace starts in mid-life"
+        if self.unknown_names:
+            return "unknown functions were called"
+        return "not everything is recorded"
+
+    def forget_all(self, reason: str) -> None:
+        """After a loss: nothing is known of any object, and of any stack only that it may go on."""
+        self.loss_reason = self.loss_reason or reason
+        self.store.complete = False
+        self.store.epoch += 1
+        for thread in self.threads.values():
+            thread.doubt()
+
+    def evidence_of_loss(self, reason: str) -> None:
+        """An event that cannot be unless others are missing counts as one loss."""
+        self.lost += 1
+        self.forget_all(reason)
+
+    def odd(self, what: str) -> None:
+        """Count something in the trace that the specification does not know."""
+        if what in self.oddities or len(self.oddities) < ODDITIES_KEPT:
+            self.oddities[what] = self.oddities.get(what, 0) + 1
+
+    def handle(self, event: Event, name: str) -> int | None:
+        """Return a handle argument as a number."""
+        value = event.args.get(name)
+        return self.constants.get(value) if isinstance(value, str) else value
+
+    def thread(self, event: Event) -> Thread:
+        """Return the thread of an event; idle threads (id 0) are told apart by CPU."""
+        tid = event.tid
+        key: object
+        if tid:
+            key = (event.endpoint, tid) if event.endpoint else tid
+        elif tid is None:
+            key = ("none", event.endpoint)
+        else:
+            key = ("cpu", event.endpoint, event.cpu)
+        thread = self.threads.get(key)
+        if thread is None:
+            return self._new_thread(key, event)
+        if thread.obj.epoch != self.store.epoch:
+            self.store.forget(thread.obj)
+        return thread
+
+    def _new_thread(self, key: object, event: Event) -> Thread:
+        if len(self.threads) > THREADS_KEPT:
+            idle = [k for k, t in self.threads.items() if not t.frames and not t.maybe and not t.obj.faults]
+            for old in idle:
+                del self.threads[old]
+        base = self.store.complete
+        table = self.store.kinds["thread"].table
+        obj = Obj("thread", 0, event.tid or 0, event.endpoint, table.born if base else table.top, base)
+        obj.epoch = self.store.epoch
+        thread = self.threads[key] = Thread(key, base, event.tid is not None, obj)
+        return thread
+
+    def entered(self, frame: Frame) -> None:
+        """Note that a frame waits for a condition to hold at some moment."""
+        frame.thread.watch.append(frame)
+        self.watched += 1
+        for obj in frame.objs.values():
+            obj.watch = [*(obj.watch or ()), frame]
+
+    def key(self, event: Event, handle: int) -> Key:
+        """Return what an unscoped object is known by."""
+        return (event.endpoint, handle) if event.endpoint else handle

@@ -1,0 +1,258 @@
+"""The objects of a trace: who is alive, who is remembered, and what is known of each."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kmclcheck.model.event import Event
+from kmclcheck.model.spec import ObjectKind
+from kmclcheck.semantics.evaluate import UNSET, NumberValue
+from kmclcheck.semantics.truth import Possible, absent, known, unknown
+
+if TYPE_CHECKING:
+    from kmclcheck.engines.monitor.frames import Frame
+    from kmclcheck.model.finding import Finding
+
+DEAD_REMEMBERED = 1024
+"""How many ended objects are kept for explanations, and to prove a use after the end."""
+
+HISTORY_LIMIT = 512
+HISTORY_HEAD = 64
+
+Key = int | tuple[object, ...]
+
+
+class StateVec:
+    """The enumerated fields of an object, interned: equal states are one instance.
+
+    Identity is equality, so an engine may use a state as a key at the cost of a pointer.
+    """
+
+    __slots__ = ("dead", "fields", "kind", "maybe_dead")
+
+    def __init__(self, kind: ObjectKind, fields: dict[str, Possible]) -> None:
+        self.kind = kind
+        self.fields = fields
+        ends = [(fields[f.name], f.dead) for f in kind.enums.values() if f.dead]
+        self.dead = bool(ends) and all(now.values <= dead for now, dead in ends)
+        self.maybe_dead = bool(ends) and all(not now.values.isdisjoint(dead) for now, dead in ends)
+
+
+class StateTable:
+    """All states of one kind of object that a run has met."""
+
+    def __init__(self, kind: ObjectKind) -> None:
+        self.kind = kind
+        self._known: dict[tuple[Possible, ...], StateVec] = {}
+        enums = kind.enums.values()
+        self.born = self.intern({f.name: known(f.initial) for f in enums})
+        self.top = self.intern({f.name: unknown(f) for f in enums})
+        self.absent = self.intern({f.name: absent(f) for f in enums})
+
+    def intern(self, fields: dict[str, Possible]) -> StateVec:
+        """Return the one instance for these field values."""
+        key = tuple(fields.values())
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = StateVec(self.kind, fields)
+        return found
+
+
+HistoryEntry = tuple[int, Event, StateVec]
+"""Arrival number, event, and the object's state after it."""
+
+
+class Obj:
+    """One incarnation of a handle.
+
+    ``complete``: everything since its birth was seen. ``blamed``: the driver broke a rule on it,
+    so the library owes nothing for it any more. ``entries`` holds the newest entry per group.
+    """
+
+    __slots__ = (
+        "blamed",
+        "children",
+        "complete",
+        "cut",
+        "endpoint",
+        "entries",
+        "epoch",
+        "faults",
+        "frames",
+        "handle",
+        "history",
+        "incarnation",
+        "key",
+        "kind",
+        "last",
+        "numbers",
+        "parent",
+        "replaced",
+        "state",
+        "temporary",
+        "watch",
+    )
+
+    def __init__(self, kind: str, key: Key, handle: int, endpoint: str, state: StateVec, complete: bool) -> None:
+        self.kind = kind
+        self.key = key
+        self.handle = handle
+        self.endpoint = endpoint
+        self.state = state
+        self.complete = complete
+        self.incarnation = 1
+        self.epoch = 0
+        self.parent: Obj | None = None
+        self.children: dict[Obj, None] | None = None
+        self.numbers: dict[str, NumberValue] | None = None
+        self.blamed = False
+        self.temporary = False
+        self.replaced = False
+        self.faults: dict[str, Finding] | None = None
+        self.history: list[HistoryEntry] = []
+        self.cut = 0
+        self.frames: list[Frame] | None = None
+        self.watch: list[Frame] | None = None
+        self.entries: dict[tuple[str, ...], int] | None = None
+        self.last: tuple[int, int | None] | None = None
+
+    def number(self, name: str) -> NumberValue:
+        """Return a number field: assigned, not assigned since birth, or not known."""
+        if self.numbers is not None and name in self.numbers:
+            return self.numbers[name]
+        return UNSET if self.complete else None
+
+    def link(self, parent: Obj | None) -> None:
+        """Make the object a child of ``parent``, and of nobody else."""
+        if self.parent is parent:
+            return
+        if self.parent is not None and self.parent.children is not None:
+            self.parent.children.pop(self, None)
+        self.parent = parent
+        if parent is not None:
+            if parent.children is None:
+                parent.children = {}
+            parent.children[self] = None
+
+    def remember(self, number: int, event: Event) -> None:
+        """Append an event to the object's story, within its budget."""
+        self.history.append((number, event, self.state))
+        if len(self.history) > HISTORY_LIMIT:
+            self.compact()
+
+    def compact(self) -> None:
+        """Cut the middle out of a story that outgrew its budget; how much is on record."""
+        tail = HISTORY_LIMIT // 2
+        kept = self.history[:HISTORY_HEAD] + self.history[-tail:]
+        self.cut += len(self.history) - len(kept)
+        self.history = kept
+
+
+@dataclass(slots=True)
+class KindInfo:
+    """A kind of object in this run."""
+
+    kind: ObjectKind
+    table: StateTable
+    live: dict[Key, Obj]
+    epoch: int = 0
+    births_recorded: bool = False
+    orphan_births: bool = False
+
+
+class Store:
+    """All objects of a run. A loss makes every object unknown, lazily, by an epoch number."""
+
+    def __init__(self, kinds: dict[str, ObjectKind], complete: bool) -> None:
+        self.complete = complete
+        self.epoch = 0
+        self.unknown_handles: set[Key] = set()
+        # Threads are there even if the specification gives them no fields.
+        thread = ObjectKind("thread", "", None, False, {}, {}, ())
+        self.kinds = {n: KindInfo(k, StateTable(k), {}) for n, k in {"thread": thread, **kinds}.items()}
+        self.dead: OrderedDict[tuple[str, Key], Obj] = OrderedDict()
+        self.pinned: dict[tuple[str, Key], Obj] = {}
+        self.evicted: set[str] = set()
+
+    def find(self, kind: str, key: Key, handle: int, endpoint: str, parent: Obj | None) -> Obj:
+        """Return the object of a handle; one never seen before comes in the state its absence means."""
+        info = self.kinds[kind]
+        obj = info.live.get(key)
+        if obj is not None:
+            if obj.epoch != self.epoch + info.epoch:
+                self.forget(obj)
+            return obj
+        obj = self.pinned.pop((kind, key), None) or self.dead.pop((kind, key), None)
+        if obj is None:
+            certain = self.complete and info.epoch == 0 and info.births_recorded and key not in self.unknown_handles
+            if info.kind.scoped:
+                certain = certain and parent is not None and parent.complete
+            state = info.table.absent if certain and not info.kind.unknown_if_absent else info.table.top
+            obj = Obj(kind, key, handle, endpoint, state, certain and not info.kind.unknown_if_absent)
+            obj.epoch = self.epoch + info.epoch
+        elif obj.epoch != self.epoch + info.epoch:
+            info.live[key] = obj
+            self.forget(obj)
+        info.live[key] = obj
+        return obj
+
+    def known(self, kind: str, key: Key) -> Obj | None:
+        """Return the object of a handle if it is alive or remembered."""
+        found = self.kinds[kind].live.get(key)
+        return found or self.dead.get((kind, key)) or self.pinned.get((kind, key))
+
+    def wrong_type(self, kind: str, endpoint_key: Key) -> bool:
+        """Return whether the handle names a living object of another kind."""
+        return any(
+            name != kind and not info.kind.scoped and (other := info.live.get(endpoint_key)) is not None
+            and other.complete and not other.state.maybe_dead
+            for name, info in self.kinds.items()
+            if name != "thread"
+        )  # fmt: skip
+
+    def born(self, old: Obj) -> Obj:
+        """Begin a new incarnation of the handle; frames and stories of the old one keep theirs."""
+        info = self.kinds[old.kind]
+        new = Obj(old.kind, old.key, old.handle, old.endpoint, info.table.born, True)
+        new.incarnation = old.incarnation + (1 if old.history or old.cut or old.incarnation > 1 else 0)
+        new.epoch = self.epoch + info.epoch
+        new.last = old.last
+        old.replaced = True
+        for child in old.children or ():
+            child.parent = None
+        old.children = None
+        old.link(None)
+        info.live[old.key] = new
+        return new
+
+    def forget(self, obj: Obj) -> None:
+        """Make everything about the object unknown: events that concern it may be missing."""
+        info = self.kinds[obj.kind]
+        obj.epoch = self.epoch + info.epoch
+        obj.state = info.table.top
+        obj.complete = False
+        obj.numbers = None
+        obj.entries = None
+        obj.link(None)
+
+    def refresh(self, obj: Obj) -> None:
+        """Bring an object reached by a reference up to date."""
+        if obj.epoch != self.epoch + self.kinds[obj.kind].epoch:
+            self.forget(obj)
+
+    def retire(self, obj: Obj) -> None:
+        """Move an object that has ended out of the living ones."""
+        info = self.kinds[obj.kind]
+        if info.live.get(obj.key) is obj:
+            del info.live[obj.key]
+        obj.link(None)
+        if obj.faults:
+            # Kept for good: findings are listed anyway, and its blame must outlive it.
+            self.pinned[obj.kind, obj.key] = obj
+            return
+        self.dead[obj.kind, obj.key] = obj
+        if len(self.dead) > DEAD_REMEMBERED:
+            (kind, _), _gone = self.dead.popitem(last=False)
+            self.evicted.add(kind)

@@ -1,0 +1,504 @@
+"""What a step means, in the open: slow, readable, and the oracle of the engines.
+
+Nothing is compiled, cached, made lazy or thrown away. An event is worked out in full before
+anything changes; then its consequences are entered, and every object is widened by what the trace
+does not record. The order of events is taken as given: clocks play no part here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kmclcheck.model.event import End, Event, Loss, Phase, Start, TraceInfo
+from kmclcheck.model.expr import FieldIn, Sometime, walk
+from kmclcheck.model.finding import Verdict
+from kmclcheck.model.spec import Check, Party, Rule, Spec
+from kmclcheck.semantics.evaluate import UNSET, NumberValue, evaluate, term_value
+from kmclcheck.semantics.index import EventIndex, SpecIndex, expressions, latest_groups
+from kmclcheck.semantics.stepper_ledger import Fault, Ledger, Report
+from kmclcheck.semantics.stepper_recording import Records, is_dead
+from kmclcheck.semantics.stepper_scene import Scene, is_output
+from kmclcheck.semantics.stepper_world import Frame, Thing, Thread, World
+from kmclcheck.semantics.transition import move, quarantine
+from kmclcheck.semantics.truth import FALSE, MISSING, TRUE, Possible, Truth4, known, unknown
+
+Fields = dict[str, Possible]
+
+
+@dataclass
+class Consequences:
+    """Everything an event comes to, worked out before anything changes."""
+
+    faults: list[Fault] = field(default_factory=list)
+    broken: list[tuple[Thing, Check]] = field(default_factory=list)
+    lapsed: list[Thing] = field(default_factory=list)
+    decided: set[tuple[str, str]] = field(default_factory=set)
+    births: dict[str, Truth4] = field(default_factory=dict)
+    moved: dict[str, Fields] = field(default_factory=dict)
+    children: list[tuple[Thing, Fields]] = field(default_factory=list)
+    numbers: list[tuple[Thing, str, NumberValue]] = field(default_factory=list)
+
+
+class Stepper:
+    """Judges a stream of events and losses, given in order, against a specification."""
+
+    def __init__(self, spec: Spec, index: SpecIndex, info: TraceInfo) -> None:
+        self.spec = spec
+        self.index = index
+        self.info = info
+        self.records = Records(spec, info)
+        self.world = World(spec, self.records, info.start is Start.KNOWN and not info.lost_anywhere)
+        self.ledger = Ledger(index.rules)
+        self.count = 0
+        self._serial = 0
+        self._groups = latest_groups(spec)
+
+    def feed(self, item: Event | Loss) -> None:
+        """Judge one event and take its effects, or note that events are missing."""
+        if isinstance(item, Loss):
+            self.lose()
+            return
+        self.count += 1
+        if self.info.lost_anywhere:
+            self.lose()
+        decl = self.spec.events.get(item.name)
+        if decl is None:
+            self._unknown(item)
+            return
+        entry, exit_ = self.index.events[decl.name, decl.entry], self.index.events[decl.name, decl.exit]
+        if item.phase in (Phase.CALL, Phase.IN):
+            steps = [entry]
+        elif item.phase in (Phase.RET, Phase.OUT):
+            steps = [exit_]
+        else:
+            steps = [entry, exit_]
+        for index in steps:
+            self.records.see(decl.name, index.phase)
+            self._step(item, index)
+
+    def verdicts(self) -> list[Verdict]:
+        """Return a verdict for every rule, in the order of the specification."""
+        return self.ledger.verdicts()
+
+    @property
+    def reported(self) -> list[Report]:
+        """The findings, in the order in which they were made."""
+        return self.ledger.reports
+
+    # Data that is missing.
+
+    def lose(self) -> None:
+        """From here on nothing is known but what later events tell."""
+        self.world.lose()
+        self._latch(None)
+
+    def _unknown(self, event: Event) -> None:
+        """A function nobody knows may have changed every object it names, and those below it."""
+        for value in event.args.values():
+            if isinstance(value, int) and value:
+                self.world.strange.add((event.endpoint, value))
+                for thing in list(self.world.things.values()):
+                    if not thing.kind.scoped and thing.key == (event.endpoint, value):
+                        for child in [t for t in self.world.things.values() if t.parent is thing]:
+                            child.forget()
+                        thing.forget()
+        self._latch(None)
+
+    # One event.
+
+    def _step(self, event: Event, index: EventIndex) -> None:
+        thread = self.world.thread(event)
+        frame = None if index.is_entry else self._leave(event, index, thread)
+        scene = self._resolve(Scene(self.world, event, thread, frame), index)
+        if self._shows_loss(scene, index):
+            self.lose()
+            scene = self._resolve(Scene(self.world, event, thread, frame), index)
+        what = self._work_out(scene, index)
+        told = self.ledger.report(what.faults)
+        self._apply(scene, index, what)
+        if index.is_entry:
+            faulty = any(f.rule.party is Party.DRIVER for f in told)
+            self._enter(scene, index, thread, faulty)
+        for name, thing in scene.things.items():
+            for rule in [r for kind, r in what.decided if kind == name]:
+                if not any(f.rule.id == rule for f in told):
+                    # Broken again after it held, it is a new fault.
+                    thing.faults.pop(rule, None)
+        self._latch(thread)
+
+    def _work_out(self, scene: Scene, index: EventIndex) -> Consequences:
+        what = Consequences()
+        for rule, check in index.checks:
+            if check.target in scene.things and check.target not in scene.foreign:
+                self._judge(rule, check, scene.things[check.target], scene, what)
+        self._judge_children(scene, index, what)
+        for kind, birth in index.births.items():
+            if kind in scene.things and kind not in scene.foreign:
+                level = evaluate(birth.guard, scene)
+                if level is not FALSE:
+                    what.births[kind] = TRUE if level is TRUE else MISSING
+        self._assign(scene, index, what)
+        self._move_children(scene, index, what)
+        self._move(scene, index, what)
+        self._judge_deaths(scene, what)
+        return what
+
+    # Rules.
+
+    def _judge(self, rule: Rule, check: Check, thing: Thing, scene: Scene, what: Consequences) -> None:
+        level = verdict(check, scene)
+        if level is None:
+            return
+        if level is FALSE:
+            what.faults.append(Fault(rule, thing, None if check.event is None else self.count))
+            what.broken.append((thing, check))
+            if check.each:
+                what.lapsed.append(thing)
+        elif level is MISSING:
+            self.ledger.opened[rule.id] += 1
+        else:
+            self.ledger.decided[rule.id] += 1
+            if check.event is not None and not check.each:
+                what.decided.add((check.target, rule.id))
+
+    def _judge_children(self, scene: Scene, index: EventIndex, what: Consequences) -> None:
+        for rule, check in index.each_checks:
+            parent = scene.things.get(check.each_of or self.spec.kinds[check.target].parent or "")
+            if parent is None or parent.kind.name in scene.foreign:
+                continue
+            for child in self.world.children(parent, check.target):
+                self._judge(rule, check, child, scene.having({**scene.things, check.target: child}), what)
+            if self.world.others(parent, check.target):
+                nobody = self.world.nobody(self.spec.kinds[check.target], scene.event.endpoint)
+                unseen = scene.having({**scene.things, check.target: nobody})
+                if verdict(check, unseen) in (FALSE, MISSING):
+                    self.ledger.opened[rule.id] += 1
+
+    def _judge_deaths(self, scene: Scene, what: Consequences) -> None:
+        """Judge the obligations of objects that end here."""
+        after = {kind: thing for kind, thing in scene.things.items() if not thing.passing and kind != "thread"}
+        later = Scene(self.world, scene.event, scene.thread, scene.frame, dict(scene.things))
+        later.newborn = what.moved
+        ending = [t for kind, t in after.items() if not t.ended and is_dead(t.kind, what.moved[kind])]
+        for thing in ending:
+            if not thing.dead or thing.kind.name in what.births:
+                one = later.having({**scene.things, thing.kind.name: thing})
+                if thing.parent is not None:
+                    one.things.setdefault(thing.parent.kind.name, thing.parent)
+                for rule, check in self.index.end_checks.get(thing.kind.name, ()):
+                    if rule.id not in thing.faults:
+                        self._judge(rule, check, thing, one, what)
+
+    # Changes.
+
+    def _shows_loss(self, scene: Scene, index: EventIndex) -> bool:
+        """Return whether an object is born that certainly had not ended."""
+        return any(
+            evaluate(birth.guard, scene) is TRUE and evaluate(birth.loss_if, scene) is TRUE
+            for kind, birth in index.births.items()
+            if kind in scene.things and kind not in scene.foreign
+        )
+
+    def _assign(self, scene: Scene, index: EventIndex, what: Consequences) -> None:
+        for assignment in index.assignments:
+            thing = scene.things.get(assignment.kind)
+            if thing is None or assignment.kind in scene.foreign:
+                continue
+            level = evaluate(assignment.guard, scene)
+            if level is TRUE:
+                value = UNSET if assignment.value is None else term_value(assignment.value, scene)
+                what.numbers.append((thing, assignment.field, value))
+            elif level is not FALSE:
+                what.numbers.append((thing, assignment.field, None))
+
+    def _move(self, scene: Scene, index: EventIndex, what: Consequences) -> None:
+        """Work out the fields of the event's objects after it."""
+        for kind, level in what.births.items():
+            # Guards about a newborn read the state of its birth.
+            enums = self.spec.kinds[kind].enums.values()
+            now = {f.name: scene.things[kind].fields[f.name] for f in enums}
+            born = {f.name: known(f.initial) for f in enums}
+            scene.newborn[kind] = born if level is TRUE else {n: _join(now[n], born[n]) for n in now}
+        for kind, thing in scene.things.items():
+            start = scene.newborn.get(kind, thing.fields)
+            fields, determined = dict(start), set()
+            if kind not in scene.foreign:
+                for name, lines in index.lines.get(kind, {}).items():
+                    fields[name], sure = move(start[name], lines, lambda e: evaluate(e, scene))
+                    if sure:
+                        determined.add(name)
+                if kind in what.births or not is_dead(thing.kind, start):
+                    for name in _read_by(what.broken, thing) - determined:
+                        fields[name] = quarantine(thing.kind.enums[name])
+            what.moved[kind] = self._widened(thing, fields, scene, what)
+        scene.newborn = {}
+
+    def _widened(self, thing: Thing, fields: Fields, scene: Scene, what: Consequences) -> Fields:
+        parent = thing.parent
+        above = None
+        if parent is not None:
+            above = what.moved.get(parent.kind.name) if scene.things.get(parent.kind.name) is parent else parent.fields
+        return self.records.widen(thing.kind, fields, above)
+
+    def _move_children(self, scene: Scene, index: EventIndex, what: Consequences) -> None:
+        for kind, lines in index.child_lines.items():
+            parent = scene.things.get(self.spec.kinds[kind].parent or "")
+            if parent is None or parent.passing:
+                self.world.doubt(kind)
+                continue
+            if parent.kind.name in scene.foreign:
+                continue
+            for child in self.world.children(parent, kind) + self.world.strays(kind):
+                fields = dict(child.fields)
+                for name, field_lines in lines.items():
+                    now, _ = move(fields[name], field_lines, lambda e: evaluate(e, scene))
+                    # Perhaps it is the child of another.
+                    fields[name] = now if child.parent is parent else _join(fields[name], now)
+                what.children.append((child, fields))
+
+    def _apply(self, scene: Scene, index: EventIndex, what: Consequences) -> None:
+        for kind, level in what.births.items():
+            self._be_born(scene, index, scene.things[kind], level)
+        changed = {kind for kind, fields in what.moved.items() if fields != scene.things[kind].fields}
+        for kind, fields in what.moved.items():
+            scene.things[kind].fields = fields
+        for thing, name, value in what.numbers:
+            thing.numbers[name] = value
+        for child, fields in what.children:
+            child.fields = fields
+        for child in what.lapsed:
+            # What becomes of an object whose obligation was not met is not known.
+            child.complete = False
+            child.fields = {f.name: unknown(f) for f in child.kind.enums.values()}
+        for thing in self.world.things.values():
+            above = thing.parent.fields if thing.parent is not None else None
+            thing.fields = self.records.widen(thing.kind, thing.fields, above)
+        for kind, thing in scene.things.items():
+            thing.named = thing.named or kind == index.primary or kind in changed or kind in what.births
+            if not thing.passing and kind != "thread":
+                thing.ended = thing.dead
+                if thing.ended:
+                    thing.parent = None
+
+    def _be_born(self, scene: Scene, index: EventIndex, thing: Thing, level: Truth4) -> None:
+        if not thing.dead and (thing.named or thing.complete):
+            for rule, check in self.index.end_checks.get(thing.kind.name, ()):
+                # The handle is used again; what became of the old object is not known.
+                if verdict(check, scene.having({thing.kind.name: thing})) in (FALSE, MISSING):
+                    self.ledger.opened[rule.id] += 1
+        if level is not TRUE:
+            thing.complete = False
+            thing.numbers = {}
+            return
+        for child in self.world.things.values():
+            if child.parent is thing:
+                child.parent = None
+        thing.incarnation += thing.named or thing.incarnation > 1
+        thing.complete = True
+        thing.blamed = thing.ended = False
+        thing.fields = {f.name: known(f.initial) for f in thing.kind.enums.values()}
+        thing.numbers, thing.entries, thing.faults = {}, {}, {}
+        above = thing.kind.parent or ""
+        parent = scene.things.get(above) if above in index.decl.objects else None
+        thing.parent = parent if parent is not None and not parent.passing else None
+        if thing.parent is None and above:
+            self.world.orphaned.add(thing.kind.name)
+        self.world.strange.discard((thing.endpoint, thing.handle))
+
+    # The objects of an event.
+
+    def _resolve(self, scene: Scene, index: EventIndex) -> Scene:
+        decl, event, frame = index.decl, scene.event, scene.frame
+        named = decl.objects
+        for kind in index.slots:
+            if kind == "thread" and scene.thread is not None and scene.thread.thing is not None:
+                scene.things[kind] = scene.thread.thing
+            if kind not in named:
+                continue
+            param, handle = named[kind], scene.value(named[kind])
+            held = frame.held.get(kind) if frame is not None else None
+            output = is_output(decl, param)
+            if handle is None and held is not None:
+                thing = held[0]
+            elif handle is None:
+                if output and (not decl.callback if index.is_entry else scene.failed()):
+                    continue
+                thing = self._nobody(kind, index, event)
+            elif handle == 0 and output:
+                continue
+            else:
+                spec_kind = self.spec.kinds[kind]
+                thing = self.world.find(spec_kind, handle, event.endpoint, scene.things.get(spec_kind.parent or ""))
+                if thing.passing:
+                    thing = self._nobody(kind, index, event)
+            if held is not None and not held[0].passing and held != (thing, thing.incarnation):
+                scene.foreign.add(kind)
+            scene.things[kind] = thing
+        for kind in index.slots:
+            if kind not in scene.things and kind not in named:
+                below = [t for t in scene.things.values() if t.kind.parent == kind]
+                if below:
+                    scene.things[kind] = below[0].parent or self._nobody(kind, index, event)
+        for kind, thing in scene.things.items():
+            parent = scene.things.get(thing.kind.parent or "")
+            ours = parent is not None and parent.kind.name in named and not parent.passing
+            if ours and not thing.passing and kind not in scene.foreign:
+                thing.parent = parent
+        return scene
+
+    def _nobody(self, kind: str, index: EventIndex, event: Event) -> Thing:
+        """Stand in for an object that is not named; whichever it is, the event may have changed it."""
+        moves = any(not line.observe for lines in index.lines.get(kind, {}).values() for line in lines)
+        if moves or kind in index.births or any(a.kind == kind for a in index.assignments):
+            self.world.doubt(kind)
+        if kind in index.births:
+            self.world.orphaned.add(kind)
+        if index.is_entry:
+            for thing in self.world.things.values():
+                if thing.kind.name == kind:
+                    for group in self._groups.get(index.decl.name, ()):
+                        thing.entries.pop(group, None)
+        return self.world.nobody(self.spec.kinds[kind], event.endpoint)
+
+    # Stacks.
+
+    def _leave(self, event: Event, index: EventIndex, thread: Thread) -> Frame | None:
+        """Take away the frame that a return belongs to."""
+        name = index.decl.name
+        open_frames = [f for f in thread.open if f.name == name and self._fits(event, index, f)]
+        if not open_frames:
+            if thread.based and thread.identified and self.records.entry(name):
+                # A return without its call.
+                self.lose()
+            return None
+        if not thread.identified and len(open_frames) > 1 and index.decl.objects:
+            # It belongs to one of several calls, and nothing tells to which.
+            for frame in open_frames:
+                frame.certain = False
+                if not self._names(event, index):
+                    for thing, _ in frame.held.values():
+                        thing.forget()
+            return None
+        stacked = [f for f in open_frames if f in thread.frames]
+        if not stacked:
+            thread.loose.remove(open_frames[-1])
+            return open_frames[-1]
+        found = stacked[-1]
+        if not thread.identified:
+            thread.frames.remove(found)
+            return found
+        at = thread.frames.index(found)
+        above = thread.frames[at + 1 :]
+        del thread.frames[at:]
+        if any(f.certain and self.records.exit(f.name) for f in above):
+            # A call without its return.
+            self.lose()
+        return found
+
+    def _names(self, event: Event, index: EventIndex) -> dict[str, int]:
+        """Return the handles by which a return can be matched with its call."""
+        found: dict[str, int] = {}
+        for kind, param in index.decl.objects.items():
+            handle = Scene(self.world, event, None, None).value(param)
+            if handle is not None and not is_output(index.decl, param) and not self.spec.kinds[kind].scoped:
+                found[kind] = handle
+        return found
+
+    def _fits(self, event: Event, index: EventIndex, frame: Frame) -> bool:
+        for kind, handle in self._names(event, index).items():
+            held = frame.held.get(kind)
+            if held is not None and not held[0].passing and held[0].key != (event.endpoint, handle):
+                return False
+        return True
+
+    def _enter(self, scene: Scene, index: EventIndex, thread: Thread, faulty: bool) -> None:
+        self._serial += 1
+        name = index.decl.name
+        held = {k: (scene.things[k], scene.things[k].incarnation) for k in index.decl.objects if k in scene.things}
+        for thing, _ in list(held.values()):
+            if thing.parent is not None and thing.parent.kind.name not in index.decl.objects:
+                held[thing.parent.kind.name] = (thing.parent, thing.parent.incarnation)
+            for group in self._groups.get(name, ()):
+                thing.entries[group] = self._serial
+        frame = Frame(name, scene.event, thread, self._serial, held, index.primary, faulty=faulty)
+        frame.certain = self.records.exit(name)
+        for other in self.world.frames():
+            alone = other.thread.identified and thread.identified
+            if other.shares(frame) and not (other.thread is thread and alone):
+                level = TRUE if other.certain and frame.certain and alone else MISSING
+                other.overlaps[name] = max(level, other.overlaps.get(name, FALSE))
+                frame.overlaps[other.name] = max(level, frame.overlaps.get(other.name, FALSE))
+        (thread.frames if frame.certain else thread.loose).append(frame)
+        exprs = expressions(self.index.events[name, index.decl.exit])
+        frame.latch = {n.condition: FALSE for e in exprs for n in walk(e) if isinstance(n, Sometime)}
+
+    def _latch(self, recording: Thread | None) -> None:
+        """Note what holds now, for conditions on the moments between two records of a thread."""
+        for frame in self.world.frames():
+            scene = Scene(self.world, frame.event, frame.thread, frame)
+            scene.things = {kind: thing for kind, (thing, _) in frame.held.items()}
+            scene.foreign = {kind for kind, (thing, number) in frame.held.items() if thing.incarnation != number}
+            for condition, before in frame.latch.items():
+                now = evaluate(condition, scene)
+                frame.latch[condition] = now if frame.thread is recording else max(before, now)
+
+    # The end.
+
+    def finish(self) -> None:
+        """Judge the obligations that are due at the end of the trace."""
+        event = Event("end of trace", Phase.WHOLE, {})
+        faults: list[Fault] = []
+        for kind, checks in self.index.end_checks.items():
+            for thing in [t for t in self.world.things.values() if t.kind.name == kind and not t.ended]:
+                things = {kind: thing}
+                if thing.parent is not None:
+                    things[thing.parent.kind.name] = thing.parent
+                for rule, check in checks:
+                    level = verdict(check, Scene(self.world, event, None, None, things))
+                    if level is None or rule.id in thing.faults:
+                        continue
+                    if level > MISSING:
+                        self.ledger.decided[rule.id] += 1
+                    elif level is FALSE and self._due(check, thing):
+                        faults.append(Fault(rule, thing, None))
+                    else:
+                        self.ledger.opened[rule.id] += 1
+        self.ledger.report(faults)
+
+    def _due(self, check: Check, thing: Thing) -> bool:
+        """Return whether the trace ended by unloading, or in a call that waits for the object."""
+        if self.info.end is not End.HUNG:
+            return self.info.end is End.UNLOADED
+        for thread in self.world.threads.values():
+            for frame in thread.frames:
+                if frame.name in check.hung_in and frame.certain and not frame.faulty:
+                    held = [t for t, number in frame.held.values() if t.incarnation == number]
+                    if thing in held or (thing.parent is not None and thing.parent in held):
+                        return True
+        return False
+
+
+def verdict(check: Check, scene: Scene) -> Truth4 | None:
+    """Return how certain it is that a check is kept, or ``None`` where it does not apply."""
+    applies = evaluate(check.when, scene)
+    if applies is FALSE:
+        return None
+    required = evaluate(check.require, scene)
+    # Kept in any case if it holds; otherwise open unless it certainly applies.
+    return required if applies is TRUE else max(required, MISSING)
+
+
+def _join(now: Possible, born: Possible) -> Possible:
+    return now if born.values <= now.values else Possible(now.values | born.values, True)
+
+
+def _read_by(broken: list[tuple[Thing, Check]], thing: Thing) -> set[str]:
+    """Return the fields of an object at fault that the conditions it broke read."""
+    return {
+        node.field
+        for target, check in broken
+        if target is thing
+        for node in walk(check.require)
+        if isinstance(node, FieldIn) and node.kind == thing.kind.name
+    }
+
