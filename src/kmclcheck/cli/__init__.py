@@ -1,0 +1,1 @@
+"""The command line: exit codes, colour, progress and settings live only here."""

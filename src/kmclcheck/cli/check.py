@@ -1,0 +1,324 @@
+"""``kmclcheck check``: judge traces and report."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kmclcheck import __version__
+from kmclcheck.cli.config import find_config
+from kmclcheck.cli.console import ColourMode, complain, drop_stdout, is_closed_pipe, wants_colour
+from kmclcheck.cli.exitcodes import ExitCode, FailOn, decide
+from kmclcheck.cli.inputs import find_traces
+from kmclcheck.cli.nearest import did_you_mean
+from kmclcheck.cli.progress import Progress
+from kmclcheck.cli.settings import show_settings
+from kmclcheck.cli.specs import load_specs
+from kmclcheck.diagnostics import InputError
+from kmclcheck.engines.monitor import Options
+from kmclcheck.engines.replay import Checker
+from kmclcheck.model.event import End, Start
+from kmclcheck.model.finding import TraceResult
+from kmclcheck.model.spec import Profile, Spec
+from kmclcheck.report import InputFailure, ReportOptions, RunResult, ToolInfo, format_names, get_renderer
+from kmclcheck.traces import TraceReader, known_formats, open_trace
+from kmclcheck.traces.base import Item
+
+
+class ConfiguredCommand(click.Command):
+    """A command whose defaults come from the settings file of the current folder."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        config = find_config(Path.cwd())
+        defaults: MutableMapping[str, Any] = {k.replace("-", "_"): v for k, v in config.values.items()}
+        extra["default_map"] = defaults
+        extra["obj"] = config
+        return super().make_context(info_name, args, parent, **extra)
+
+
+def _report_targets(
+    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    """Split each ``FORMAT=PATH``; a path may hold further equals signs."""
+    targets = []
+    for value in values:
+        name, _, path = value.partition("=")
+        if name not in format_names():
+            known = ", ".join(format_names())
+            raise click.BadParameter(f"unknown format {name!r}; known are {known}", ctx, param)
+        if not path:
+            raise click.BadParameter(f"no path in {value!r}; write {name}=PATH", ctx, param)
+        targets.append((name, path))
+    return tuple(targets)
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the command line says about every trace, against its header."""
+
+    format: str | None
+    start: Start | None
+    end: End | None
+
+
+class _Overridden(TraceReader):
+    """A reader whose trace starts or ends as the user says, whatever its header says."""
+
+    def __init__(self, inner: TraceReader, overrides: Overrides) -> None:
+        super().__init__(inner.info)
+        self._inner = inner
+        self._end = overrides.end
+        self.problems = inner.problems
+        if overrides.start is not None:
+            self.info.start = overrides.start
+        if overrides.end is not None:
+            self.info.end = overrides.end
+
+    @property
+    def bytes_read(self) -> int:
+        return self._inner.bytes_read
+
+    def __iter__(self) -> Iterator[Item]:
+        try:
+            for item in self._inner:
+                self.problem_count = self._inner.problem_count
+                yield item
+        finally:
+            self.problem_count = self._inner.problem_count
+            # A format may learn the end only from the last record.
+            if self._end is not None:
+                self.info.end = self._end
+
+
+def _choice(values: list[str]) -> click.Choice[str]:
+    return click.Choice(values, case_sensitive=False)
+
+
+@click.command(
+    "check",
+    cls=ConfiguredCommand,
+    short_help="Check traces against the rules.",
+    epilog="Exit codes: 0 no finding at or above --fail-on, 1 findings, 2 something could not be run, "
+    "3 inconclusive (--strict).",
+)
+@click.argument("paths", nargs=-1, metavar="PATHS...")
+@click.option(
+    "--format",
+    "-f",
+    type=_choice(format_names()),
+    default="text",
+    show_default=True,
+    envvar="KMCLCHECK_FORMAT",
+    help="Form of the result.",
+)
+@click.option(
+    "--output", "-o", metavar="FILE", type=click.Path(dir_okay=False), help="Write the result to a file."
+)
+@click.option(
+    "--report",
+    multiple=True,
+    metavar="FORMAT=PATH",
+    callback=_report_targets,
+    envvar="KMCLCHECK_REPORT",
+    help="Write one more report to a file. May be repeated.",
+)
+@click.option("--quiet", "-q", is_flag=True, envvar="KMCLCHECK_QUIET", help="Findings only.")
+@click.option("--verbose", "-v", is_flag=True, envvar="KMCLCHECK_VERBOSE", help="Shorten nothing.")
+@click.option(
+    "--color",
+    type=_choice([m.value for m in ColourMode]),
+    default="auto",
+    show_default=True,
+    envvar="KMCLCHECK_COLOR",
+    help="Colour the text; auto: on a terminal.",
+)
+@click.option(
+    "--strict", is_flag=True, envvar="KMCLCHECK_STRICT", help='Exit code 3 if the answer is "do not know".'
+)
+@click.option(
+    "--fail-on",
+    type=_choice([f.value for f in FailOn]),
+    default="error",
+    show_default=True,
+    envvar="KMCLCHECK_FAIL_ON",
+    help="Least severity of a finding that makes the exit code 1.",
+)
+@click.option(
+    "--profile",
+    type=_choice([*(p.value for p in Profile), "all"]),
+    default="core",
+    show_default=True,
+    envvar="KMCLCHECK_PROFILE",
+    help="Which rules to check.",
+)
+@click.option(
+    "--rule",
+    multiple=True,
+    metavar="ID",
+    envvar="KMCLCHECK_RULE",
+    help="Check this rule only, of whatever profile. May be repeated.",
+)
+@click.option(
+    "--disable",
+    multiple=True,
+    metavar="ID",
+    envvar="KMCLCHECK_DISABLE",
+    help="Do not check this rule. May be repeated.",
+)
+@click.option(
+    "--spec",
+    multiple=True,
+    metavar="PATH",
+    envvar="KMCLCHECK_SPEC",
+    help="A specification to use instead of the bundled one, which is named kmcl. May be repeated.",
+)
+@click.option(
+    "--trace-format",
+    type=_choice(list(known_formats())),
+    envvar="KMCLCHECK_TRACE_FORMAT",
+    help="Format of the traces; by default it is recognised.",
+)
+@click.option(
+    "--slice-budget",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    envvar="KMCLCHECK_SLICE_BUDGET",
+    help="Time for finding the events that reproduce a finding, per trace.",
+)
+@click.option(
+    "--start",
+    type=_choice([s.value for s in Start]),
+    envvar="KMCLCHECK_START",
+    help="Whether the traces begin before the driver touched the library.",
+)
+@click.option(
+    "--end", type=_choice([e.value for e in End]), envvar="KMCLCHECK_END", help="Why the traces end."
+)
+@click.option("--show-config", is_flag=True, help="Print every setting and where it comes from, then exit.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    paths: tuple[str, ...],
+    format: str,
+    output: str | None,
+    report: tuple[tuple[str, str], ...],
+    quiet: bool,
+    verbose: bool,
+    color: str,
+    strict: bool,
+    fail_on: str,
+    profile: str,
+    rule: tuple[str, ...],
+    disable: tuple[str, ...],
+    spec: tuple[str, ...],
+    trace_format: str | None,
+    slice_budget: float,
+    start: str | None,
+    end: str | None,
+    show_config: bool,
+) -> int:
+    """Check the traces in PATHS: files, folders, or - for standard input."""
+    if show_config:
+        show_settings(ctx)
+        return ExitCode.OK
+    if not paths:
+        raise click.UsageError("no trace given; name files or folders, or - for standard input", ctx)
+    for _, path in [*report, *([("", output)] if output else [])]:
+        _check_writable(path)
+    specification = load_specs(spec)
+    options = _monitor_options(specification, profile, rule, disable, slice_budget)
+    overrides = Overrides(trace_format, Start(start) if start else None, End(end) if end else None)
+    run = _check_all(paths, specification, options, overrides, Progress(enabled=not quiet))
+    run = replace(run, options=ReportOptions(quiet=quiet, verbose=verbose))
+    for failure in run.failures:
+        complain(failure.message)
+    if run.interrupted:
+        complain("interrupted: this is what was found so far")
+    for name, path in report:
+        _write_file(run, specification, name, path)
+    if output:
+        _write_file(run, specification, format, output)
+    elif run.traces or format in ("json", "jsonl"):
+        _write_stdout(run, specification, format, ColourMode(color))
+    return decide(run, specification, FailOn(fail_on), strict)
+
+
+def _monitor_options(
+    spec: Spec, profile: str, rules: tuple[str, ...], disabled: tuple[str, ...], slice_budget: float
+) -> Options:
+    for name in (*rules, *disabled):
+        if name not in spec.rules:
+            raise click.UsageError(f"unknown rule {name!r}{did_you_mean(name, spec.rules)}")
+    if rules:
+        chosen = frozenset(rules)
+    else:
+        chosen = frozenset(r.id for r in spec.rules.values() if profile in ("all", r.profile.value))
+    return Options(rules=chosen, disabled=frozenset(disabled), slice_budget=slice_budget)
+
+
+def _check_all(
+    paths: tuple[str, ...], spec: Spec, options: Options, overrides: Overrides, progress: Progress
+) -> RunResult:
+    files, failures = find_traces(paths)
+    checker = Checker(spec, options)
+    traces: list[TraceResult] = []
+    interrupted = False
+    try:
+        for path in files:
+            progress.begin(path)
+            try:
+                traces.append(_check_one(path, checker, overrides, progress))
+            except InputError as error:
+                failures.append(InputFailure(path, str(error)))
+            finally:
+                progress.clear()
+            if traces and not traces[-1].complete:
+                interrupted = True
+                break
+    except KeyboardInterrupt:
+        interrupted = True
+    tool = ToolInfo("kmclcheck", __version__, spec.name, spec.title)
+    return RunResult(traces, tool, failures=tuple(failures), interrupted=interrupted)
+
+
+def _check_one(path: str, checker: Checker, overrides: Overrides, progress: Progress) -> TraceResult:
+    reader = open_trace(path, overrides.format)
+    if overrides.start is not None or overrides.end is not None:
+        reader = _Overridden(reader, overrides)
+    return checker.check(reader, progress)
+
+
+def _check_writable(path: str) -> None:
+    """Say that a report cannot be written before the time is spent on making it."""
+    parent = os.path.dirname(path) or "."
+    if os.path.isdir(path):
+        raise click.UsageError(f"cannot write {path}: it is a folder")
+    if not os.path.isdir(parent):
+        raise click.UsageError(f"cannot write {path}: there is no folder {parent}")
+
+
+def _write_file(run: RunResult, spec: Spec, name: str, path: str) -> None:
+    with open(path, "w", encoding="utf-8", newline="\n") as stream:
+        get_renderer(name).render(run, spec, stream)
+
+
+def _write_stdout(run: RunResult, spec: Spec, name: str, colour: ColourMode) -> None:
+    options = replace(run.options, colour=wants_colour(colour, sys.stdout))
+    try:
+        get_renderer(name).render(replace(run, options=options), spec, sys.stdout)
+        sys.stdout.flush()
+    except OSError as error:
+        # Whoever reads the output has seen enough; the exit code still tells what was found.
+        if not is_closed_pipe(error):
+            raise
+        drop_stdout()

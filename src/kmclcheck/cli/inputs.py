@@ -1,0 +1,40 @@
+"""Which files a command line names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from kmclcheck.report.base import InputFailure
+from kmclcheck.traces import known_formats
+
+
+def find_traces(paths: Iterable[str]) -> tuple[list[str], list[InputFailure]]:
+    """Return the files to check in order, each once, and the folders that hold no trace.
+
+    A folder stands for the files below it with a suffix that a trace format claims, in the order of
+    their paths. A file that is named is taken whatever its suffix.
+    """
+    files: dict[str, None] = {}
+    failures: list[InputFailure] = []
+    suffixes = tuple(sorted({s.lower() for f in known_formats().values() for s in f.suffixes}))
+    for path in paths:
+        if path != "-" and os.path.isdir(path):
+            found = _below(Path(path), suffixes)
+            if not found:
+                wanted = ", ".join("*" + suffix for suffix in suffixes)
+                message = f"error: {path}: no trace in this folder (looked for {wanted})"
+                failures.append(InputFailure(path, message))
+            files.update(dict.fromkeys(found))
+        else:
+            files[path] = None
+    return list(files), failures
+
+
+def _below(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        found += [Path(parent, name) for name in names if name.lower().endswith(suffixes)]
+    return [str(path) for path in sorted(found, key=lambda p: p.parts)]

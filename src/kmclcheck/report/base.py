@@ -1,0 +1,62 @@
+"""What a renderer gets and what it must offer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol, TextIO
+
+from kmclcheck.model.finding import TraceResult
+from kmclcheck.model.spec import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class ToolInfo:
+    """Which program judged, by which specification."""
+
+    name: str
+    version: str
+    spec: str
+    spec_title: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOptions:
+    """How much to say and how. Only formats for people look at it.
+
+    ``quiet``: findings and nothing else. ``verbose``: nothing is shortened.
+    ``colour``: the stream shows colours; the caller has looked at the terminal and the settings.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+    colour: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InputFailure:
+    """A file that could not be checked at all, and why."""
+
+    path: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """Everything a run came to: what every report format is made from."""
+
+    traces: list[TraceResult]
+    tool: ToolInfo
+    options: ReportOptions = field(default_factory=ReportOptions)
+    failures: tuple[InputFailure, ...] = ()
+    interrupted: bool = False
+
+
+class Renderer(Protocol):
+    """A report format. ``name`` is what users write after ``--format``."""
+
+    @property
+    def name(self) -> str: ...
+
+    def render(self, run: RunResult, spec: Spec, stream: TextIO) -> None:
+        """Write the whole report; must not fail on any content nor on any encoding of the stream."""
+        ...

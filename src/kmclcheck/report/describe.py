@@ -1,0 +1,103 @@
+"""The words for events, objects and findings that more than one format uses.
+
+Nothing here is escaped: what shows the text to a person passes it through ``escape.safe``.
+"""
+
+from __future__ import annotations
+
+import os
+
+from kmclcheck.model.event import Event, Phase
+from kmclcheck.model.finding import Finding, ObjectRef, TraceResult
+from kmclcheck.model.spec import Rule, Spec
+
+
+def rule_of(finding: Finding, spec: Spec) -> Rule:
+    """Return the rule a finding is about."""
+    return spec.rules[finding.rule]
+
+
+def sorted_findings(trace: TraceResult) -> list[Finding]:
+    """Return the findings in the order of the trace, those due at its end last."""
+
+    def key(finding: Finding) -> tuple[bool, int, int, int, str, int, int]:
+        event = finding.event
+        return (
+            event is None,
+            event.line if event is not None else 0,
+            event.offset if event is not None else 0,
+            finding.index,
+            finding.rule,
+            finding.object.handle,
+            finding.object.incarnation,
+        )
+
+    return sorted(trace.findings, key=key)
+
+
+def headline(finding: Finding, rule: Rule) -> str:
+    """Return what happened, in one line that stands alone."""
+    return " ".join((finding.actual or rule.statement).split("\n"))
+
+
+def requirement(finding: Finding, rule: Rule) -> str:
+    """Return the short form of what was required, or "" if neither the run nor the rule gives it."""
+    return finding.required or rule.requirement
+
+
+def path_text(path: str) -> str:
+    """Return the path in the same form on every system."""
+    return path.replace("\\", "/") if os.sep == "\\" else path
+
+
+def object_text(ref: ObjectRef) -> str:
+    """Return such as ``channel 0xffff8012`` or ``packet 0x10 (incarnation 3)``."""
+    text = f"{ref.kind} {ref.handle:#x}"
+    if ref.incarnation > 1:
+        text += f" (incarnation {ref.incarnation})"
+    if ref.endpoint:
+        text += f" on {ref.endpoint}"
+    return text
+
+
+def thread_text(event: Event) -> str | None:
+    """Return process and thread in hex, ``4.1a4``, or the thread alone."""
+    if event.tid is None:
+        return None
+    return f"{event.tid:x}" if event.pid is None else f"{event.pid:x}.{event.tid:x}"
+
+
+def time_text(nanoseconds: int) -> str:
+    """Return a time from the trace's origin with the unit that suits its size; ASCII only."""
+    sign = "-" if nanoseconds < 0 else "+"
+    size = abs(nanoseconds)
+    for unit, scale in (("s", 10**9), ("ms", 10**6), ("us", 10**3)):
+        if size >= scale:
+            return f"{sign}{size // scale}.{size % scale * 1000 // scale:03d} {unit}"
+    return f"{sign}{size} ns"
+
+
+def event_text(event: Event, spec: Spec) -> str:
+    """Return name, ``.ret``/``.out`` for an exit, and the status if there is one."""
+    text = event.name
+    if event.phase in (Phase.RET, Phase.OUT):
+        text += f".{event.phase.value}"
+    if event.status is not None:
+        text += f" = {status_text(event.status, spec)}"
+    return text
+
+
+def status_text(status: int | str, spec: Spec) -> str:
+    """Return the specification's name of a status, or the number in hex."""
+    if isinstance(status, str):
+        return status
+    value = status & 0xFFFFFFFF
+    for name, number in spec.statuses.items():
+        if number & 0xFFFFFFFF == value:
+            return name
+    return f"0x{value:08x}"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``1 event``, ``12,408 events``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
