@@ -68,7 +68,15 @@ class Explainer:
 
     def explain(self, finding: Finding, evidence: Evidence, deadline: float) -> Slice:
         """Return the smallest slice found in time."""
-        whole = self._merge(evidence, evidence.stories)
+        found = self._explain(finding, evidence, evidence.stories, deadline)
+        if not found.replayed and evidence.kin:
+            found = self._explain(finding, evidence, evidence.stories + evidence.kin, deadline)
+        return found
+
+    def _explain(
+        self, finding: Finding, evidence: Evidence, stories: list[list[HistoryEntry]], deadline: float
+    ) -> Slice:
+        whole = self._merge(evidence, stories)
         if finding.hung_call is not None and all(e is not finding.hung_call for _, e in whole):
             whole = [(0, finding.hung_call), *whole]
         events = tuple(event for _, event in whole)
@@ -80,7 +88,7 @@ class Explainer:
         if given is None:
             note = "earlier events were left out" if evidence.cut else "the finding needs more of the trace"
             return Slice(events, False, False, note)
-        smaller = self._reduce(finding, evidence)
+        smaller = self._reduce(finding, evidence, stories)
         if len(smaller) < len(events) and time.perf_counter() < deadline:
             found = self._replay(finding, evidence, smaller)
             if found is not None and found <= given:
@@ -119,10 +127,12 @@ class Explainer:
                 others.add(found.rule)
         return frozenset(others) if again else None
 
-    def _reduce(self, finding: Finding, evidence: Evidence) -> tuple[Event, ...]:
+    def _reduce(
+        self, finding: Finding, evidence: Evidence, stories: list[list[HistoryEntry]]
+    ) -> tuple[Event, ...]:
         fields, names = self._cone(evidence.check)
-        stories = [self._cut_loops(self._filter(story, fields, names), fields, evidence) for story in evidence.stories]
-        kept = self._merge(evidence, stories)
+        cut = [self._cut_loops(self._filter(story, fields, names), fields, evidence) for story in stories]
+        kept = self._merge(evidence, cut)
         if finding.hung_call is not None and all(e is not finding.hung_call for _, e in kept):
             kept.append((evidence.number, finding.hung_call))
         return tuple(event for _, event in kept)

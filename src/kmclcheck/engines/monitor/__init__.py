@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kmclcheck.engines.monitor.core import Monitor
-from kmclcheck.model.event import Event
+from kmclcheck.model.event import Event, Loss
 from kmclcheck.model.finding import TraceResult
 from kmclcheck.model.spec import Spec
 from kmclcheck.traces.base import TraceReader
@@ -43,12 +43,12 @@ def run(monitor: Monitor, reader: TraceReader, progress: Progress | None = None)
     feed = monitor.feed
     try:
         for item in reader:
-            if isinstance(item, Event):
+            if type(item) is Event:
                 feed(item)
                 if progress is not None and monitor.run.count >= due:
                     due = monitor.count + PROGRESS_EVERY
                     progress(monitor.count, reader.bytes_read, len(monitor.ledger.findings))
-            else:
+            elif isinstance(item, Loss):
                 monitor.lose(item)
         monitor.finish()
     except KeyboardInterrupt:

@@ -63,7 +63,8 @@ class Context:
         if atom.kind is not None:
             obj = self.objs.get(atom.kind)
             if obj is None or obj.temporary:
-                return MISSING if self.thread.inside(atom.names, None) is not FALSE else FALSE
+                level = min(self.thread.inside(atom.names, None), MISSING)
+                return level if self.run.recording.entries_recorded(atom.names) else MISSING
         level = self.thread.inside(atom.names, obj)
         if level is FALSE and not self.run.recording.entries_recorded(atom.names):
             return MISSING
@@ -100,30 +101,31 @@ class Context:
                 return TRUE if newest == self.frame.serial and not obj.replaced else FALSE
         return MISSING
 
-    def _children(self, atom: AnyChild) -> tuple[list[Truth4], bool]:
-        """Return how each known child stands to the condition, and whether there may be others."""
-        parent = self.objs.get(atom.parent)
+    def children(self, parent_kind: str, kind: str) -> tuple[list[Obj], bool]:
+        """Return the known children of a kind, and whether there may be others."""
+        parent = self.objs.get(parent_kind)
         store = self.run.store
-        info = store.kinds[atom.kind]
+        info = store.kinds[kind]
         others = (
-            parent is None or not parent.complete or not info.births_recorded or info.orphan_births or info.epoch > 0
+            parent is None or not parent.complete or not info.births_recorded or info.strays or info.epoch > 0
         )
-        levels: list[Truth4] = []
+        found = [c for c in (parent.children or ()) if c.kind == kind] if parent is not None else []
+        for child in found:
+            store.refresh(child)
+        return [c for c in found if c.parent is parent], others
+
+    def _levels(self, atom: AnyChild) -> tuple[list[Truth4], bool]:
+        children, others = self.children(atom.parent, atom.kind)
         condition = atom.condition
         assert isinstance(condition, FieldIn)
-        for child in list(parent.children or ()) if parent is not None else ():
-            if child.kind != atom.kind:
-                continue
-            store.refresh(child)
-            levels.append(child.state.fields[condition.field].is_in(condition.values))
-        return levels, others
+        return [c.state.fields[condition.field].is_in(condition.values) for c in children], others
 
     def any_child(self, atom: AnyChild) -> Truth4:
-        levels, others = self._children(atom)
+        levels, others = self._levels(atom)
         return max([*levels, MISSING if others else FALSE])
 
     def no_child(self, atom: AnyChild) -> Truth4:
-        levels, others = self._children(atom)
+        levels, others = self._levels(atom)
         return min([*map(invert, levels), MISSING if others else TRUE])
 
     def sometime(self, atom: Sometime) -> Truth4:

@@ -6,10 +6,11 @@ from kmclcheck.engines.monitor import stacks
 from kmclcheck.engines.monitor.context import Context
 from kmclcheck.engines.monitor.effects import take
 from kmclcheck.engines.monitor.ending import Endings
+from kmclcheck.engines.monitor.frames import Frame, Thread
 from kmclcheck.engines.monitor.ledger import Broken, Ledger, open_reason
-from kmclcheck.engines.monitor.plan import EventPlan, compute, make_plans
+from kmclcheck.engines.monitor.plan import EventPlan, Outcome, compute, make_plans
 from kmclcheck.engines.monitor.recording import Recording
-from kmclcheck.engines.monitor.resolve import resolve
+from kmclcheck.engines.monitor.resolve import inherited, resolve
 from kmclcheck.engines.monitor.state import UNKNOWN_HANDLES_KEPT, NAMES_KEPT, Run
 from kmclcheck.engines.monitor.store import HISTORY_LIMIT, Obj, Store
 from kmclcheck.model.event import Event, Loss, Phase, TraceInfo
@@ -39,7 +40,6 @@ class Monitor:
             for phase in (Phase.RET, Phase.OUT):
                 self._dispatch[decl.name, phase] = (exit_,)
             self._dispatch[decl.name, Phase.WHOLE] = (entry, exit_)
-        self._shapes: set[tuple[str, ...]] = set()
         self._renew()
 
     @property
@@ -65,7 +65,8 @@ class Monitor:
         for plan in self._plans.values():
             self._bank(plan)
             plan.exit_recorded = recording.exit_recorded(plan.name)
-            plan.own_recorded = (plan.name, plan.index.phase) in recording.recorded
+            seen = (plan.name, plan.index.phase) in recording.recorded
+            plan.settled = seen and plan.exit_recorded and plan.name not in recording.tentative
         for kind, info in self.run.store.kinds.items():
             info.births_recorded = recording.births_recorded(kind)
 
@@ -99,55 +100,75 @@ class Monitor:
             self._unknown(event)
             return
         for plan in plans:
-            if not plan.own_recorded or not plan.exit_recorded or plan.name in run.recording.tentative:
-                if run.recording.see((event.name, plan.index.phase)):
-                    self._renew()
+            if not plan.settled and run.recording.see((event.name, plan.index.phase)):
+                self._renew()
             self._step(event, plan)
 
     def _step(self, event: Event, plan: EventPlan) -> None:
         run = self.run
-        thread = run.thread(event)
+        tid = event.tid
+        thread = run.threads.get(tid) if tid and not event.endpoint else None
+        if thread is None or thread.obj.epoch != run.store.epoch:
+            thread = run.thread(event)
         frame = None if plan.entry else stacks.leave(run, event, plan, thread)
         status = event.status
         if status is not None:
-            status = self._status(status)
-        objs: dict[str, Obj] = {}
-        foreign = resolve(run, event, plan, frame, objs, status)
+            status = status & 0xFFFFFFFF if type(status) is int else self._status(str(status))
+        args = event.args
+        if args and (shape := tuple(args)) not in plan.shapes:
+            self._check_shape(plan, shape)
+        self._judge(event, plan, thread, frame, status)
+
+    def _judge(
+        self, event: Event, plan: EventPlan, thread: Thread, frame: Frame | None, status: int | None
+    ) -> None:
+        run = self.run
+        if frame is not None and plan.inherits and inherited(run, frame):
+            objs = frame.objs
+        else:
+            objs = {}
+            resolve(run, event, plan, frame, objs, status)
         if plan.index.uses_thread:
-            objs["thread"] = thread.obj
+            objs["thread"] = run.thread_object(thread, event)
         if run.info.window and event.seq is None and event.time is not None:
             self._ties(event, objs)
-        if event.args:
-            shape = (plan.name, *event.args)
-            if shape not in self._shapes:
-                self._check_shape(plan, shape)
-        ctx = Context(run, event, thread, frame, objs, status)
 
-        if plan.atoms or foreign or len(objs) != 1:
-            key: object = (foreign, *[o.state for o in objs.values()], *[atom(ctx) for atom in plan.atoms])
-        else:
+        ctx: Context | None = None
+        key: object
+        if plan.atoms:
+            ctx = Context(run, event, thread, frame, objs, status)
+            key = (*[o.state for o in objs.values()], *[atom(ctx) for atom in plan.atoms])
+        elif len(objs) == 1:
             (only,) = objs.values()
             key = only.state
+        else:
+            key = tuple([o.state for o in objs.values()])
         outcome = plan.outcomes.get(key)
         if outcome is None:
-            outcome = compute(plan, ctx, foreign, run.store.kinds, run.recording.settle)
+            ctx = ctx or Context(run, event, thread, frame, objs, status)
+            outcome = compute(plan, ctx, run.store.kinds, run.recording.settle)
             for rule, check in outcome.undecided:
                 if rule.id not in run.ledger.reasons:
                     run.ledger.reasons[rule.id] = open_reason(check, ctx, run.cause())
             plan.outcomes[key] = outcome
+        if outcome.loss:
+            run.evidence_of_loss("a handle was born again while it was in use")
+            self._judge(event, plan, thread, frame, status)
+            return
         outcome.hits += 1
 
         told: list[Broken] = []
-        if outcome.plain:
+        if not outcome.plain:
+            ctx = ctx or Context(run, event, thread, frame, objs, status)
+            told = take(run, ctx, plan, outcome)
+        else:
             for kind, vec in outcome.new:
                 objs[kind].state = vec
-        else:
-            told = take(run, ctx, plan, outcome)
 
         primary = objs.get(plan.primary) if plan.primary is not None else None
         if primary is not None:
             history = primary.history
-            if frame is not None and plan.primary not in frame.objs:
+            if frame is not None and frame.objs.get(primary.kind) is not primary:
                 # The call could not name what its return made; it is part of the story all the same.
                 history.append((frame.number, frame.event, primary.state))
             history.append((run.count, event, primary.state))
@@ -157,26 +178,34 @@ class Monitor:
             if kind != plan.primary and kind != "thread":
                 objs[kind].remember(run.count, event)
         if plan.entry:
-            entered = stacks.enter(run, ctx, plan)
-            entered.faulty = any(b.rule.party is Party.DRIVER for b in told)
-        elif frame is not None and plan.tracked:
+            entered = stacks.enter(run, event, thread, objs, plan)
+            if told:
+                entered.faulty = any(b.rule.party is Party.DRIVER for b in told)
+        elif plan.tracked and frame is not None:
             stacks.untrack(run, frame)
         if run.watched:
             family = [*objs.values(), *(o.parent for o in objs.values() if o.parent is not None)]
             stacks.watch(run, thread, list(dict.fromkeys(family)))
         if run.ledger.findings:
-            for obj in objs.values():
-                if obj.faults:
-                    for rule_id in outcome.decided:
-                        if not any(b.rule.id == rule_id for b in told):
-                            obj.faults.pop(rule_id, None)
-        if primary is not None and primary.state.dead and not primary.temporary:
+            self._recovered(objs, outcome, told)
+        if primary is None:
+            return
+        if primary.retired and not primary.state.dead:
+            run.store.revive(primary, objs.get(run.store.kinds[primary.kind].kind.parent or ""))
+        if primary.state.dead and not primary.temporary:
             if run.store.kinds[primary.kind].live.get(primary.key) is primary:
+                ctx = ctx or Context(run, event, thread, frame, objs, status)
                 self.endings.object_ended(ctx, primary)
 
-    def _status(self, status: int | str) -> int | None:
-        if isinstance(status, int):
-            return status & 0xFFFFFFFF
+    def _recovered(self, objs: dict[str, Obj], outcome: Outcome, told: list[Broken]) -> None:
+        """A rule that holds again on an object can be broken on it again, as a new fault."""
+        for obj in objs.values():
+            if obj.faults:
+                for rule in outcome.decided:
+                    if not any(b.rule.id == rule for b in told):
+                        obj.faults.pop(rule, None)
+
+    def _status(self, status: str) -> int | None:
         value = self.run.spec.statuses.get(status)
         if value is None:
             self.run.odd(f"unknown status name {status!r}")
@@ -184,11 +213,11 @@ class Monitor:
 
     def _check_shape(self, plan: EventPlan, shape: tuple[str, ...]) -> None:
         names = {p.name for p in plan.index.decl.params} | {"Return"}
-        unknown = [name for name in shape[1:] if name not in names]
+        unknown = [name for name in shape if name not in names]
         for name in unknown:
             self.run.odd(f"{plan.name} has no parameter {name}")
-        if not unknown and len(self._shapes) < 4096:
-            self._shapes.add(shape)
+        if not unknown and len(plan.shapes) < 256:
+            plan.shapes.add(shape)
 
     def _unknown(self, event: Event) -> None:
         """A function the specification does not know may change every object it names."""
@@ -207,7 +236,9 @@ class Monitor:
                 obj = store.known(kind, key)
                 if obj is not None:
                     for child in list(obj.children or ()):
+                        store.kinds[child.kind].strays = True
                         store.forget(child)
+                    store.kinds[kind].strays = True
                     store.forget(obj)
 
     def _ties(self, event: Event, objs: dict[str, Obj]) -> None:

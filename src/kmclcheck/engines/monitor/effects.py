@@ -15,15 +15,12 @@ from kmclcheck.semantics.truth import FALSE, MISSING, TRUE, Possible
 
 def take(run: Run, ctx: Context, plan: EventPlan, outcome: Outcome) -> list[Broken]:
     """Take everything an event comes to; return the faults told."""
-    told: list[Broken] = []
-    if outcome.broken:
-        told = report(run, [Broken(rule, check, ctx.objs[check.target], ctx) for rule, check in outcome.broken])
+    broken = [Broken(rule, check, ctx.objs[check.target], ctx) for rule, check in outcome.broken]
+    children_at_fault = _each(run, ctx, plan) if plan.index.each_checks else []
+    broken += children_at_fault
+    told = report(run, broken) if broken else []
     numbers = _assignments(ctx, plan)
     children = _child_moves(run, ctx, plan)
-    if plan.index.each_checks:
-        told += _each(run, ctx, plan)
-    if outcome.loss:
-        run.evidence_of_loss("a handle was born again while it was in use")
     for kind, level in outcome.births:
         old = ctx.objs[kind]
         if not old.state.dead:
@@ -32,31 +29,32 @@ def take(run: Run, ctx: Context, plan: EventPlan, outcome: Outcome) -> list[Brok
             ctx.objs[kind] = _born(run, ctx, plan, old)
         else:
             old.complete = False
+            old.numbers = None
     for kind, vec in outcome.new:
         ctx.objs[kind].state = vec
     for obj, name, value in numbers:
         obj.numbers = {**(obj.numbers or {}), name: value}
     for child, fields in children:
         table = run.store.kinds[child.kind].table
-        child.state = run.recording.settle(table.intern(fields), table)
+        child.state = run.recording.settle(table.intern(fields), table, None if child.parent is None else child.parent.state)
+    for one in children_at_fault:
+        # The obligation was due here and is reported; what becomes of the child is not known.
+        one.obj.complete = False
+        one.obj.state = run.store.kinds[one.obj.kind].table.top
     return told
 
 
 def _born(run: Run, ctx: Context, plan: EventPlan, old: Obj) -> Obj:
-    parent = old.parent
     info = run.store.kinds[old.kind]
     if old.temporary:
         return old
     new = run.store.born(old)
-    if parent is not None and parent.kind in plan.index.decl.objects:
-        new.link(parent)
-    elif info.kind.parent is not None:
-        # Named without its parent, or by a return that omits it: the call may have named it.
-        held = ctx.frame.objs.get(info.kind.parent) if ctx.frame is not None else None
-        if held is not None and not held.temporary and not held.replaced:
-            new.link(held)
+    if info.kind.parent is not None:
+        parent = ctx.objs.get(info.kind.parent) if info.kind.parent in plan.index.decl.objects else None
+        if parent is not None and not parent.temporary and not parent.replaced:
+            new.link(parent)
         else:
-            info.orphan_births = True
+            info.strays = True
     run.store.unknown_handles.discard(new.key)
     return new
 
@@ -100,7 +98,7 @@ def _child_moves(run: Run, ctx: Context, plan: EventPlan) -> list[tuple[Obj, dic
         if parent.temporary:
             info.epoch += 1
             continue
-        strays = [] if run.store.complete else [o for o in info.live.values() if o.parent is None]
+        strays = [] if run.store.complete and not info.strays else [o for o in info.live.values() if o.parent is None]
         for child in [c for c in (parent.children or ()) if c.kind == kind] + strays:
             run.store.refresh(child)
             fields = dict(child.state.fields)
@@ -121,21 +119,19 @@ def _each(run: Run, ctx: Context, plan: EventPlan) -> list[Broken]:
         parent = ctx.objs.get(check.each_of or info.kind.parent or "")
         if parent is None:
             continue
-        for child in [c for c in (parent.children or ()) if c.kind == check.target]:
-            run.store.refresh(child)
+        if judge(check, lambda e, c=check: evaluate(e, ctx) if e is c.when else MISSING) is None:  # type: ignore[misc]
+            continue
+        children, others = ctx.children(parent.kind, check.target)
+        for child in children:
             one = Context(
                 run, ctx.event, ctx.thread, ctx.frame, {**ctx.objs, check.target: child}, ctx.status_value
             )
             weigh(run, rule, check, child, one, broken)
-        if not parent.complete or not info.births_recorded:
+        if others:
             run.ledger.open(rule.id, run.cause())
-    told = report(run, broken) if broken else []
-    for one_broken in broken:
-        # The obligation was due here and is reported; what becomes of the child is not known.
-        child = one_broken.obj
-        child.complete = False
-        child.state = run.store.kinds[child.kind].table.top
-    return told
+        elif not children:
+            run.ledger.decide(rule.id)
+    return broken
 
 
 def weigh(run: Run, rule: Rule, check: Check, obj: Obj, ctx: Context, broken: list[Broken]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kmclcheck.engines.monitor.context import Context
 from kmclcheck.engines.monitor.effects import report, weigh
 from kmclcheck.engines.monitor.frames import Thread
@@ -33,8 +35,9 @@ class Endings:
     def object_ended(self, ctx: Context, obj: Obj) -> None:
         """Judge what was due by now, and stop keeping the object."""
         run = self.run
-        checks = run.index.end_checks.get(obj.kind)
-        if checks and obj.history:
+        checks = () if obj.judged else run.index.end_checks.get(obj.kind, ())
+        obj.judged = True
+        if checks:
             plain = self._plain(ctx, obj) if self._own[obj.kind] and not obj.faults else None
             if plain is None:
                 self._judge(ctx, obj, checks)
@@ -54,7 +57,7 @@ class Endings:
             self._decided[state] = tuple(rule for rule, level in levels if level is not None) if well else None
         return self._decided[state]
 
-    def _judge(self, ctx: Context, obj: Obj, checks: list[tuple[Rule, Check]]) -> None:
+    def _judge(self, ctx: Context, obj: Obj, checks: Sequence[tuple[Rule, Check]]) -> None:
         broken: list[Broken] = []
         one = Context(self.run, ctx.event, ctx.thread, ctx.frame, {**ctx.objs, obj.kind: obj})
         for rule, check in checks:

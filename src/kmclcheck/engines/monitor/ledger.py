@@ -29,6 +29,9 @@ from kmclcheck.model.spec import Check, Party, Rule, Spec
 from kmclcheck.semantics.evaluate import evaluate
 from kmclcheck.semantics.truth import MISSING
 
+KIN_KEPT = 8
+"""How many objects that a finding is only loosely about lend their story to its slice."""
+
 HISTORY_SHOWN = 40
 """How many events of an object's own story a finding carries."""
 
@@ -43,6 +46,7 @@ class Evidence:
     event: Event | None
     target: ObjectRef
     stories: list[list[HistoryEntry]]
+    kin: list[list[HistoryEntry]]
     frames: list[tuple[int, Event]]
     complete: bool
     cut: int
@@ -216,11 +220,32 @@ def _evidence(one: Broken, number: int) -> Evidence:
     if one.obj.parent is not None and one.obj.parent not in objs:
         objs.append(one.obj.parent)
     thread = one.ctx.thread
+    others: dict[int, Obj] = {}
+    for frame in [*thread.frames, *(f for o in objs for f in o.frames or ())]:
+        others.update((id(o), o) for o in frame.objs.values() if o.kind != "thread" and not o.temporary)
+    for obj in objs:
+        others.update((id(o), o) for o in _named(one.ctx, obj))
+        others.update((id(o), o) for o in list(obj.children or ())[-KIN_KEPT:])
+    kin = [o for o in others.values() if o not in objs][-KIN_KEPT:]
     return Evidence(
         one.rule, one.check, number, None if one.check.event is None else one.ctx.event, ref(one.obj),
-        [list(o.history) for o in objs], [(f.number, f.event) for f in thread.frames],
+        [list(o.history) for o in objs], [list(o.history) for o in kin], [(f.number, f.event) for f in thread.frames],
         all(o.complete for o in objs), sum(o.cut for o in objs),
     )  # fmt: skip
+
+
+def _named(ctx: Context, obj: Obj) -> list[Obj]:
+    """Return the other objects that the events of a story name, as far as they are remembered."""
+    found: list[Obj] = []
+    run = ctx.run
+    for _, event, _ in obj.history[-HISTORY_SHOWN:]:
+        for kind, param in run.spec.events[event.name].objects.items():
+            handle = run.handle(event, param)
+            if kind != obj.kind and handle is not None and not run.spec.kinds[kind].scoped:
+                other = run.store.known(kind, run.key(event, handle))
+                if other is not None:
+                    found.append(other)
+    return found
 
 
 _HOLE = re.compile(r"\{([A-Za-z_]+)(?:\.([A-Za-z_]+))?\}")

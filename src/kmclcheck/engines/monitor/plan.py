@@ -33,7 +33,7 @@ from kmclcheck.semantics.index import EventIndex, SpecIndex, context_atoms, expr
 from kmclcheck.semantics.transition import move, quarantine
 from kmclcheck.semantics.truth import FALSE, MISSING, TRUE, Possible, Truth4
 
-Settle = Callable[[StateVec, StateTable], StateVec]
+Settle = Callable[[StateVec, StateTable, StateVec | None], StateVec]
 
 
 @dataclass(slots=True)
@@ -88,7 +88,9 @@ class EventPlan:
     simple: bool
     outcomes: dict[object, Outcome] = field(default_factory=dict)
     exit_recorded: bool = False
-    own_recorded: bool = False
+    settled: bool = False
+    inherits: bool = False
+    shapes: set[tuple[str, ...]] = field(default_factory=set)
 
 
 def make_plans(index: SpecIndex) -> dict[EventKind, EventPlan]:
@@ -123,6 +125,7 @@ def _make_plan(spec: SpecIndex, index: EventIndex, groups: tuple[tuple[str, ...]
         awaited=tuple(dict.fromkeys(n.condition for e in at_exit for n in walk(e) if isinstance(n, Sometime))),
         groups=groups,
         tracked=decl.name in spec.tracked,
+        inherits=not index.is_entry and not index.births and not any(s.output or s.scoped for s in slots),
         simple=not (index.each_checks or index.child_lines or index.assignments),
     )
 
@@ -173,14 +176,10 @@ def _truth(op: str, left: int, right: int) -> Truth4:
 def compute(
     plan: EventPlan,
     ctx: Context,
-    foreign: frozenset[str],
     kinds: dict[str, KindInfo],
     settle: Settle,
 ) -> Outcome:
-    """Work out an event by the semantics.
-
-    ``foreign`` kinds are named by a return whose call meant an earlier incarnation: nothing moves.
-    """
+    """Work out an event by the semantics."""
     index = plan.index
 
     def guard(expr: Expr) -> Truth4:
@@ -205,14 +204,14 @@ def compute(
     births: list[tuple[str, Truth4]] = []
     loss = False
     for kind, birth in index.births.items():
-        if kind not in ctx.objs or kind in foreign:
+        if kind not in ctx.objs:
             continue
         level = guard(birth.guard)
         if level is not FALSE:
             births.append((kind, TRUE if level is TRUE else MISSING))
             loss = loss or (level is TRUE and guard(birth.loss_if) is TRUE)
 
-    moved = _move_all(plan, ctx, foreign, kinds, dict(births), broken, guard, settle)
+    moved = _move_all(plan, ctx, kinds, dict(births), broken, guard, settle)
     changed = frozenset(kind for kind, vec in moved if vec is not ctx.objs[kind].state)
     plain = plan.simple and not (births or broken or loss)
     return Outcome(
@@ -235,7 +234,6 @@ def judge(check: Check, guard: Callable[[Expr], Truth4]) -> Truth4 | None:
 def _move_all(
     plan: EventPlan,
     ctx: Context,
-    foreign: frozenset[str],
     kinds: dict[str, KindInfo],
     births: dict[str, Truth4],
     broken: list[tuple[Rule, Check]],
@@ -266,18 +264,18 @@ def _move_all(
     for kind in ctx.objs:
         vec = reborn.get(kind, before[kind])
         fields, determined = dict(vec.fields), set()
-        if kind not in foreign:
-            for name, lines in plan.index.lines.get(kind, {}).items():
-                fields[name], sure = move(fields[name], lines, guard)
-                if sure:
-                    determined.add(name)
-            if not vec.dead or kind in reborn:
-                for name in _faulty_fields(kind, broken):
-                    if name not in determined:
-                        fields[name] = quarantine(kinds[kind].kind.enums[name])
+        for name, lines in plan.index.lines.get(kind, {}).items():
+            fields[name], sure = move(fields[name], lines, guard)
+            if sure:
+                determined.add(name)
+        if not vec.dead or kind in reborn:
+            for name in _faulty_fields(kind, broken):
+                if name not in determined:
+                    fields[name] = quarantine(kinds[kind].kind.enums[name])
         table = kinds[kind].table
         new = table.intern(fields)
-        new = settle(new, table)
+        parent = ctx.objs.get(kinds[kind].kind.parent or "")
+        new = settle(new, table, None if parent is None else before[parent.kind])
         results[kind] = new
     for kind, old in before.items():
         ctx.objs[kind].state = old

@@ -43,7 +43,7 @@ class Recording:
                 self._waiting.add(decl.name)
         self._conditional = {d.name: d.recorded_when for d in spec.events.values() if isinstance(d.recorded_when, FieldIn)}
         self._cache: dict[tuple[str, frozenset[str], bool], Silent] = {}
-        self._settled: dict[StateVec, StateVec] = {}
+        self._settled: dict[tuple[StateVec, frozenset[str]], StateVec] = {}
 
     def see(self, kind: EventKind) -> bool:
         """Note a record of this kind; return whether that changed what counts as recorded."""
@@ -69,28 +69,37 @@ class Recording:
         """Functions of which no entry was seen yet, and whose exits are not declared."""
         return self._waiting
 
-    def settle(self, state: StateVec, table: StateTable) -> StateVec:
-        """Return the state widened by what unrecorded events may do to it from now on."""
-        found = self._settled.get(state)
+    def settle(self, state: StateVec, table: StateTable, parent: StateVec | None) -> StateVec:
+        """Return the state widened by what unrecorded events may do to it from now on.
+
+        Events of the parent that its own state hides count as unrecorded too.
+        """
+        outer = frozenset() if parent is None else self._hidden(parent)
+        found = self._settled.get((state, outer))
         if found is None:
             found = state
-            while unseen := self._unseen(found):
+            while unseen := self._unseen(found, outer):
                 kind = found.kind.name
                 wider = table.intern(close(found.fields, unseen, lambda e, f: evaluate_fields(e, kind, f)))
                 if wider is found:
                     break
                 found = wider
-            self._settled[state] = found
+            self._settled[state, outer] = found
         return found
 
-    def _unseen(self, state: StateVec) -> Silent:
-        """Return the lines of every event that may happen unseen on an object in this state."""
+    def _hidden(self, state: StateVec) -> frozenset[str]:
+        """Return the callbacks that may never show for an object in this state."""
         kind = state.kind.name
-        hidden = frozenset(
+        return frozenset(
             name
             for name, condition in self._conditional.items()
-            if condition.kind == kind and state.fields[condition.field].values.isdisjoint(condition.values)
+            if condition.kind == kind and not state.fields[condition.field].values <= condition.values
         )
+
+    def _unseen(self, state: StateVec, outer: frozenset[str]) -> Silent:
+        """Return the lines of every event that may happen unseen on an object in this state."""
+        kind = state.kind.name
+        hidden = self._hidden(state) | outer
         key = (kind, hidden, state.maybe_dead)
         found = self._cache.get(key)
         if found is None:

@@ -10,18 +10,15 @@ from kmclcheck.model.event import Event
 from kmclcheck.semantics.evaluate import is_success
 from kmclcheck.semantics.truth import Possible
 
-NO_KINDS: frozenset[str] = frozenset()
-
 
 def resolve(
     run: Run, event: Event, plan: EventPlan, frame: Frame | None, objs: dict[str, Obj], status: int | None
-) -> frozenset[str]:
+) -> None:
     """Put the event's objects into ``objs`` by kind.
 
-    Returns the kinds of which a return names another incarnation than its call did: what such a
-    return reports is past, and moves nothing.
+    A return speaks of the objects of its call, whatever their handles name by now: what it changes
+    on an earlier incarnation is past, and touches nobody else.
     """
-    foreign = NO_KINDS
     store = run.store
     derived = False
     for slot in plan.slots:
@@ -33,7 +30,7 @@ def resolve(
         if type(handle) is str:
             handle = run.handle(event, param)
         held = frame.objs.get(kind) if frame is not None else None
-        if handle is None and held is not None:
+        if held is not None and not (held.temporary and handle):
             obj = held
             if obj.epoch != store.epoch + store.kinds[kind].epoch:
                 store.refresh(obj)
@@ -43,11 +40,11 @@ def resolve(
             obj = nobody(run, plan, kind, event)
         elif handle == 0 and slot.output:
             continue
+        elif slot.scoped and ((parent := objs.get(slot.parent or "")) is None or parent.temporary):
+            obj = nobody(run, plan, kind, event)
         else:
             assert isinstance(handle, int)
             obj = _find(run, event, slot, handle, objs)
-        if held is not None and (held.replaced or (held is not obj and not held.temporary)):
-            foreign = foreign | {kind}
         objs[kind] = obj
     if derived:
         for slot in plan.slots:
@@ -55,11 +52,20 @@ def resolve(
                 _derive(run, event, plan, slot.kind, objs)
     for kind, parent_kind in plan.links:
         child = objs.get(kind)
-        if child is not None and not child.temporary and kind not in foreign:
+        if child is not None and not child.temporary and not child.replaced:
             parent = objs.get(parent_kind)
             if parent is not None and child.parent is not parent and not parent.temporary:
                 child.link(parent)
-    return foreign
+
+
+def inherited(run: Run, frame: Frame) -> bool:
+    """Return whether the objects of a call are still what they were, so that its return may take them."""
+    epoch = run.store.epoch
+    kinds = run.store.kinds
+    for kind, obj in frame.objs.items():
+        if obj.replaced or obj.temporary or obj.epoch != epoch + kinds[kind].epoch:
+            return False
+    return True
 
 
 def _made(plan: EventPlan, status: int | None) -> bool:
@@ -101,7 +107,7 @@ def nobody(run: Run, plan: EventPlan, kind: str, event: Event) -> Obj:
     if kind in plan.effects:
         info.epoch += 1
     if kind in plan.index.births:
-        info.orphan_births = True
+        info.strays = True
     obj = Obj(kind, ("nobody",), 0, event.endpoint, info.table.top, False)
     obj.epoch = run.store.epoch + info.epoch
     obj.temporary = True

@@ -19,7 +19,7 @@ def leave(run: Run, event: Event, plan: EventPlan, thread: Thread) -> Frame | No
     frames = thread.frames
     if frames and thread.identified:
         top = frames[-1]
-        if top.name == plan.name and _fits(run, event, plan, top):
+        if top.name == plan.name and (not event.args or _fits(run, event, plan, top)):
             frames.pop()
             return top
     return _search(run, event, plan, thread)
@@ -41,9 +41,10 @@ def _search(run: Run, event: Event, plan: EventPlan, thread: Thread) -> Frame | 
     open_ = [f for f in reversed(thread.frames) if f.name == name]
     open_ += reversed(thread.maybe.get(name, ()))
     fitting = [f for f in open_ if _fits(run, event, plan, f)]
-    named = any(run.handle(event, param) is not None for _, param in plan.inputs)
-    if not thread.identified and len(fitting) > 1 and not named:
+    if not thread.identified and len(fitting) > 1:
         # It belongs to one of several open calls, and nothing tells to which.
+        thread.drop(fitting[0])
+        untrack(run, fitting[0])
         for frame in fitting:
             frame.certain = False
             for obj in frame.objs.values():
@@ -65,12 +66,11 @@ def _search(run: Run, event: Event, plan: EventPlan, thread: Thread) -> Frame | 
     return found
 
 
-def enter(run: Run, ctx: Context, plan: EventPlan) -> Frame:
+def enter(run: Run, event: Event, thread: Thread, objs: dict[str, Obj], plan: EventPlan) -> Frame:
     """Push the frame of a call or callback."""
     run.serial += 1
     serial = run.serial
-    thread, objs = ctx.thread, ctx.objs
-    frame = Frame(plan.name, ctx.event, thread, serial, run.count, objs)
+    frame = Frame(plan.name, event, thread, serial, run.count, objs)
     if plan.primary is not None and (primary := objs.get(plan.primary)) is not None:
         parent = primary.parent
         if parent is not None and parent.kind not in objs:

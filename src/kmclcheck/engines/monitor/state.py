@@ -10,6 +10,7 @@ from kmclcheck.model.event import Event, Start, TraceInfo
 from kmclcheck.model.finding import Finding
 from kmclcheck.model.spec import Spec
 from kmclcheck.semantics.index import SpecIndex
+from kmclcheck.semantics.truth import MISSING
 
 THREADS_KEPT = 4096
 UNKNOWN_HANDLES_KEPT = 65536
@@ -55,6 +56,8 @@ class Run:
         self.store.epoch += 1
         for thread in self.threads.values():
             thread.doubt()
+            for frame in thread.watch:
+                frame.latch = {c: max(level, MISSING) for c, level in (frame.latch or {}).items()}
 
     def evidence_of_loss(self, reason: str) -> None:
         """An event that cannot be unless others are missing counts as one loss."""
@@ -97,8 +100,19 @@ class Run:
         table = self.store.kinds["thread"].table
         obj = Obj("thread", 0, event.tid or 0, event.endpoint, table.born if base else table.top, base)
         obj.epoch = self.store.epoch
-        thread = self.threads[key] = Thread(key, base, event.tid is not None, obj)
+        # Idle threads of an unknown CPU cannot be told apart either.
+        identified = bool(event.tid) or (event.tid == 0 and event.cpu is not None)
+        thread = self.threads[key] = Thread(key, base, identified, obj)
         return thread
+
+    def thread_object(self, thread: Thread, event: Event) -> Obj:
+        """Return the object that carries a thread's fields; nothing is known of nobody's."""
+        if thread.identified:
+            return thread.obj
+        obj = Obj("thread", 0, 0, event.endpoint, self.store.kinds["thread"].table.top, False)
+        obj.epoch = self.store.epoch
+        obj.temporary = True
+        return obj
 
     def entered(self, frame: Frame) -> None:
         """Note that a frame waits for a condition to hold at some moment."""

@@ -84,12 +84,14 @@ class Obj:
         "handle",
         "history",
         "incarnation",
+        "judged",
         "key",
         "kind",
         "last",
         "numbers",
         "parent",
         "replaced",
+        "retired",
         "state",
         "temporary",
         "watch",
@@ -110,6 +112,8 @@ class Obj:
         self.blamed = False
         self.temporary = False
         self.replaced = False
+        self.retired = False
+        self.judged = False
         self.faults: dict[str, Finding] | None = None
         self.history: list[HistoryEntry] = []
         self.cut = 0
@@ -152,14 +156,14 @@ class Obj:
 
 @dataclass(slots=True)
 class KindInfo:
-    """A kind of object in this run."""
+    """A kind of object in this run. ``strays``: some object of the kind may be anybody's child."""
 
     kind: ObjectKind
     table: StateTable
     live: dict[Key, Obj]
     epoch: int = 0
     births_recorded: bool = False
-    orphan_births: bool = False
+    strays: bool = False
 
 
 class Store:
@@ -192,11 +196,29 @@ class Store:
             state = info.table.absent if certain and not info.kind.unknown_if_absent else info.table.top
             obj = Obj(kind, key, handle, endpoint, state, certain and not info.kind.unknown_if_absent)
             obj.epoch = self.epoch + info.epoch
+            if state.dead:
+                obj.judged = True
+                obj.incarnation = 0
         elif obj.epoch != self.epoch + info.epoch:
             info.live[key] = obj
             self.forget(obj)
         info.live[key] = obj
+        obj.retired = False
         return obj
+
+    def revive(self, obj: Obj, parent: Obj | None) -> None:
+        """Take an object back that came alive only at the return of the call that named it."""
+        info = self.kinds[obj.kind]
+        obj.retired = False
+        if obj.key in info.live or obj.replaced:
+            return
+        self.dead.pop((obj.kind, obj.key), None)
+        self.pinned.pop((obj.kind, obj.key), None)
+        info.live[obj.key] = obj
+        obj.judged = False
+        obj.incarnation = max(1, obj.incarnation)
+        if parent is not None and not parent.temporary:
+            obj.link(parent)
 
     def known(self, kind: str, key: Key) -> Obj | None:
         """Return the object of a handle if it is alive or remembered."""
@@ -207,7 +229,7 @@ class Store:
         """Return whether the handle names a living object of another kind."""
         return any(
             name != kind and not info.kind.scoped and (other := info.live.get(endpoint_key)) is not None
-            and other.complete and not other.state.maybe_dead
+            and other.epoch == self.epoch + info.epoch and other.complete and not other.state.maybe_dead
             for name, info in self.kinds.items()
             if name != "thread"
         )  # fmt: skip
@@ -216,7 +238,8 @@ class Store:
         """Begin a new incarnation of the handle; frames and stories of the old one keep theirs."""
         info = self.kinds[old.kind]
         new = Obj(old.kind, old.key, old.handle, old.endpoint, info.table.born, True)
-        new.incarnation = old.incarnation + (1 if old.history or old.cut or old.incarnation > 1 else 0)
+        # An unknown handle that this event names first may well be in its first life.
+        new.incarnation = old.incarnation + (0 if old.incarnation == 1 and not old.history else 1)
         new.epoch = self.epoch + info.epoch
         new.last = old.last
         old.replaced = True
@@ -247,6 +270,7 @@ class Store:
         info = self.kinds[obj.kind]
         if info.live.get(obj.key) is obj:
             del info.live[obj.key]
+        obj.retired = True
         obj.link(None)
         if obj.faults:
             # Kept for good: findings are listed anyway, and its blame must outlive it.
