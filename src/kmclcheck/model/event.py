@@ -17,6 +17,9 @@ class Phase(Enum):
     OUT = "out"
     WHOLE = "whole"
 
+    # Members are singletons; Enum's own hash is a call of Python code on the hot path.
+    __hash__ = object.__hash__
+
 
 class Start(Enum):
     """Whether the trace begins before the driver touched the library."""

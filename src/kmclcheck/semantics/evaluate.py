@@ -109,7 +109,7 @@ def evaluate(expr: Expr, env: Environment) -> Truth4:
             number = env.number(kind, name)
             return MISSING if number is None else from_bool(number is not UNSET)
         case Compare(op, left, right):
-            return _compare(op, term_value(left, env), term_value(right, env))
+            return compare(op, term_value(left, env), term_value(right, env))
         case HasBits(term, mask):
             value = term_value(term, env)
             return from_bool(value & mask == mask) if isinstance(value, int) else MISSING
@@ -133,7 +133,8 @@ def evaluate(expr: Expr, env: Environment) -> Truth4:
             return env.sometime(expr)
 
 
-def _compare(op: CompareOp, left: NumberValue, right: NumberValue) -> Truth4:
+def compare(op: CompareOp, left: NumberValue, right: NumberValue) -> Truth4:
+    """Return the truth of a comparison of two numbers, either of which may not be known."""
     # A number that was never assigned has no order; a spec guards such a comparison with "is set".
     if isinstance(left, int) and isinstance(right, int):
         return from_bool(_COMPARE[op](left, right))

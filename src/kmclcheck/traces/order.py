@@ -100,7 +100,7 @@ def in_sequence(
     started = False
     for item in items:
         if not places and started:
-            if isinstance(item, Event):
+            if type(item) is Event:
                 seq = item.seq
                 if seq is None:
                     window._credit = 0

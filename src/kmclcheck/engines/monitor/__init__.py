@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ Progress = Callable[[int, int, int], None]
 """Told events, bytes read and findings so far."""
 
 PROGRESS_EVERY = 5000
+GC_THRESHOLD = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,9 @@ def run(monitor: Monitor, reader: TraceReader, progress: Progress | None = None)
     complete = True
     due = PROGRESS_EVERY
     feed = monitor.feed
+    # Events and objects are many and free of cycles, so the collector would look at them in vain.
+    thresholds = gc.get_threshold()
+    gc.set_threshold(GC_THRESHOLD, thresholds[1], thresholds[2])
     try:
         for item in reader:
             if type(item) is Event:
@@ -54,6 +59,8 @@ def run(monitor: Monitor, reader: TraceReader, progress: Progress | None = None)
     except KeyboardInterrupt:
         complete = False
         monitor.bank()
+    finally:
+        gc.set_threshold(*thresholds)
     info = reader.info
     problems = [d.render() for d in reader.problems]
     if reader.problem_count > len(problems):

@@ -15,6 +15,25 @@ if TYPE_CHECKING:
     from kmclcheck.engines.monitor.state import Run
 
 
+def argument(run: Run, event: Event, frame: Frame | None, name: str) -> int | None:
+    """Return an argument as a number; a return may take it from the record of its call."""
+    value = event.args.get(name)
+    if value is None and frame is not None:
+        value = frame.event.args.get(name)
+    return run.constants.get(value) if isinstance(value, str) else value
+
+
+def latest(frame: Frame | None, names: tuple[str, ...]) -> Truth4:
+    """Return whether no newer entry of the group was seen on the object of a frame."""
+    if frame is None:
+        return MISSING
+    for obj in frame.objs.values():
+        newest = None if obj.entries is None else obj.entries.get(names)
+        if newest is not None:
+            return TRUE if newest == frame.serial and not obj.replaced else FALSE
+    return MISSING
+
+
 class Context:
     """One event with its objects, its thread and, at a return, the frame of its call."""
 
@@ -47,10 +66,7 @@ class Context:
         return None if obj is None else obj.number(name)
 
     def argument(self, name: str) -> int | None:
-        value = self.event.args.get(name)
-        if value is None and self.frame is not None:
-            value = self.frame.event.args.get(name)
-        return self.run.constants.get(value) if isinstance(value, str) else value
+        return argument(self.run, self.event, self.frame, name)
 
     def irql(self) -> int | None:
         return self.event.irql
@@ -93,13 +109,7 @@ class Context:
         return level
 
     def latest(self, atom: Latest) -> Truth4:
-        if self.frame is None:
-            return MISSING
-        for obj in self.frame.objs.values():
-            newest = None if obj.entries is None else obj.entries.get(atom.names)
-            if newest is not None:
-                return TRUE if newest == self.frame.serial and not obj.replaced else FALSE
-        return MISSING
+        return latest(self.frame, atom.names)
 
     def children(self, parent_kind: str, kind: str) -> tuple[list[Obj], bool]:
         """Return the known children of a kind, and whether there may be others."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kmclcheck.engines.monitor import stacks
 from kmclcheck.engines.monitor.context import Context
-from kmclcheck.engines.monitor.effects import take
+from kmclcheck.engines.monitor.effects import begin_and_move, take
 from kmclcheck.engines.monitor.ending import Endings
 from kmclcheck.engines.monitor.frames import Frame, Thread
 from kmclcheck.engines.monitor.ledger import Broken, Ledger, open_reason
@@ -17,6 +17,9 @@ from kmclcheck.model.event import Event, Loss, Phase, TraceInfo
 from kmclcheck.model.expr import Compare, HasBits, Irql, Not, Or, And, Truth, Arg, Number, StatusIn, StatusOk, Expr
 from kmclcheck.model.spec import Check, Party, Spec
 from kmclcheck.semantics.index import SpecIndex
+
+OUTCOMES_KEPT = 16384
+"""How many outcomes of one event are kept; a trace with more starts to work them out anew."""
 
 UNORDERED = "events of several CPUs are too close in time to have an order"
 
@@ -83,6 +86,7 @@ class Monitor:
         """Enter everything that was counted so far into the ledger."""
         for plan in self._plans.values():
             self._bank(plan)
+        self.endings.bank()
 
     def lose(self, loss: Loss) -> None:
         """From here on nothing is known of anything but what later events tell."""
@@ -108,13 +112,28 @@ class Monitor:
         run = self.run
         tid = event.tid
         thread = run.threads.get(tid) if tid and not event.endpoint else None
-        if thread is None or thread.obj.epoch != run.store.epoch:
+        if thread is None:
             thread = run.thread(event)
-        frame = None if plan.entry else stacks.leave(run, event, plan, thread)
+        args = event.args
+        frame: Frame | None = None
+        if not plan.entry:
+            frames = thread.frames
+            if frames and not args and frames[-1].name == plan.name and thread.identified:
+                frame = frames.pop()
+            else:
+                frame = stacks.leave(run, event, plan, thread)
+        if plan.inert and frame is not None and not run.ties:
+            primary = frame.objs.get(plan.primary) if plan.primary is not None else None
+            if primary is not None:
+                primary.history.append((run.count, event, primary.state))
+            if plan.tracked:
+                stacks.untrack(run, frame)
+            if run.watched:
+                stacks.watch(run, thread, [])
+            return
         status = event.status
         if status is not None:
             status = status & 0xFFFFFFFF if type(status) is int else self._status(str(status))
-        args = event.args
         if args and (shape := tuple(args)) not in plan.shapes:
             self._check_shape(plan, shape)
         self._judge(event, plan, thread, frame, status)
@@ -123,29 +142,39 @@ class Monitor:
         self, event: Event, plan: EventPlan, thread: Thread, frame: Frame | None, status: int | None
     ) -> None:
         run = self.run
-        if frame is not None and plan.inherits and inherited(run, frame):
+        if frame is not None and plan.inherits and (frame.version == run.store.version or inherited(run, frame)):
             objs = frame.objs
         else:
             objs = {}
             resolve(run, event, plan, frame, objs, status)
-        if plan.index.uses_thread:
+        if plan.uses_thread:
             objs["thread"] = run.thread_object(thread, event)
-        if run.info.window and event.seq is None and event.time is not None:
+        if run.ties and event.seq is None and event.time is not None:
             self._ties(event, objs)
 
         ctx: Context | None = None
         key: object
-        if plan.atoms:
-            ctx = Context(run, event, thread, frame, objs, status)
-            key = (*[o.state for o in objs.values()], *[atom(ctx) for atom in plan.atoms])
-        elif len(objs) == 1:
-            (only,) = objs.values()
-            key = only.state
+        facts = plan.facts
+        if facts.none:
+            if len(objs) == 1:
+                (only,) = objs.values()
+                key = only.state
+            else:
+                key = tuple([o.state for o in objs.values()])
         else:
-            key = tuple([o.state for o in objs.values()])
+            parts: list[object] = [o.state for o in objs.values()]
+            if facts.irql:
+                parts.append(event.irql)
+            if facts.status:
+                parts.append(status)
+            for fact in facts.others:
+                parts.append(fact(run, event, thread, frame, objs, status))
+            key = tuple(parts)
         outcome = plan.outcomes.get(key)
         if outcome is None:
-            ctx = ctx or Context(run, event, thread, frame, objs, status)
+            if len(plan.outcomes) >= OUTCOMES_KEPT:
+                self._bank(plan)
+            ctx = Context(run, event, thread, frame, objs, status)
             outcome = compute(plan, ctx, run.store.kinds, run.recording.settle)
             for rule, check in outcome.undecided:
                 if rule.id not in run.ledger.reasons:
@@ -158,12 +187,14 @@ class Monitor:
         outcome.hits += 1
 
         told: list[Broken] = []
-        if not outcome.plain:
-            ctx = ctx or Context(run, event, thread, frame, objs, status)
-            told = take(run, ctx, plan, outcome)
-        else:
+        if outcome.plain:
             for kind, vec in outcome.new:
                 objs[kind].state = vec
+        elif plan.simple and not outcome.broken:
+            begin_and_move(run, event, thread, plan, outcome, objs)
+        else:
+            ctx = ctx or Context(run, event, thread, frame, objs, status)
+            told = take(run, ctx, plan, outcome)
 
         primary = objs.get(plan.primary) if plan.primary is not None else None
         if primary is not None:
@@ -174,9 +205,8 @@ class Monitor:
             history.append((run.count, event, primary.state))
             if len(history) > HISTORY_LIMIT:
                 primary.compact()
-        for kind in outcome.changed:
-            if kind != plan.primary and kind != "thread":
-                objs[kind].remember(run.count, event)
+        for kind in outcome.touched:
+            objs[kind].remember(run.count, event)
         if plan.entry:
             entered = stacks.enter(run, event, thread, objs, plan)
             if told:
@@ -194,8 +224,7 @@ class Monitor:
             run.store.revive(primary, objs.get(run.store.kinds[primary.kind].kind.parent or ""))
         if primary.state.dead and not primary.temporary:
             if run.store.kinds[primary.kind].live.get(primary.key) is primary:
-                ctx = ctx or Context(run, event, thread, frame, objs, status)
-                self.endings.object_ended(ctx, primary)
+                self.endings.object_ended(event, thread, frame, objs, primary)
 
     def _recovered(self, objs: dict[str, Obj], outcome: Outcome, told: list[Broken]) -> None:
         """A rule that holds again on an object can be broken on it again, as a new fault."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from kmclcheck.engines.monitor.context import Context
+from kmclcheck.engines.monitor.frames import Thread
 from kmclcheck.engines.monitor.ledger import Broken, open_reason
 from kmclcheck.engines.monitor.plan import EventPlan, Outcome, judge
 from kmclcheck.engines.monitor.state import Run
 from kmclcheck.engines.monitor.store import Obj
+from kmclcheck.model.event import Event
 from kmclcheck.model.spec import Check, Rule
 from kmclcheck.semantics.evaluate import UNSET, NumberValue, evaluate, term_value
 from kmclcheck.semantics.transition import move
@@ -21,17 +23,7 @@ def take(run: Run, ctx: Context, plan: EventPlan, outcome: Outcome) -> list[Brok
     told = report(run, broken) if broken else []
     numbers = _assignments(ctx, plan)
     children = _child_moves(run, ctx, plan)
-    for kind, level in outcome.births:
-        old = ctx.objs[kind]
-        if not old.state.dead:
-            _unresolved(run, ctx, old)
-        if level is TRUE:
-            ctx.objs[kind] = _born(run, ctx, plan, old)
-        else:
-            old.complete = False
-            old.numbers = None
-    for kind, vec in outcome.new:
-        ctx.objs[kind].state = vec
+    begin_and_move(run, ctx.event, ctx.thread, plan, outcome, ctx.objs)
     for obj, name, value in numbers:
         obj.numbers = {**(obj.numbers or {}), name: value}
     for child, fields in children:
@@ -44,18 +36,36 @@ def take(run: Run, ctx: Context, plan: EventPlan, outcome: Outcome) -> list[Brok
     return told
 
 
-def _born(run: Run, ctx: Context, plan: EventPlan, old: Obj) -> Obj:
+def begin_and_move(
+    run: Run, event: Event, thread: Thread, plan: EventPlan, outcome: Outcome, objs: dict[str, Obj]
+) -> None:
+    """Let newborn objects begin, and move everybody's fields."""
+    for kind, level in outcome.births:
+        old = objs[kind]
+        if not old.state.dead:
+            _unresolved(run, event, thread, old)
+        if level is TRUE:
+            objs[kind] = _born(run, objs, plan, old)
+        else:
+            old.complete = False
+            old.numbers = None
+    for kind, vec in outcome.new:
+        objs[kind].state = vec
+
+
+def _born(run: Run, objs: dict[str, Obj], plan: EventPlan, old: Obj) -> Obj:
     info = run.store.kinds[old.kind]
     if old.temporary:
         return old
     new = run.store.born(old)
     if info.kind.parent is not None:
-        parent = ctx.objs.get(info.kind.parent) if info.kind.parent in plan.index.decl.objects else None
+        parent = objs.get(info.kind.parent) if info.kind.parent in plan.index.decl.objects else None
         if parent is not None and not parent.temporary and not parent.replaced:
             new.link(parent)
         else:
             info.strays = True
-    run.store.unknown_handles.discard(new.key)
+    if run.store.unknown_handles:
+        run.store.unknown_handles.discard(new.key)
     return new
 
 
@@ -96,7 +106,7 @@ def _child_moves(run: Run, ctx: Context, plan: EventPlan) -> list[tuple[Obj, dic
         if parent is None:
             continue
         if parent.temporary:
-            info.epoch += 1
+            run.store.doubt(info)
             continue
         strays = [] if run.store.complete and not info.strays else [o for o in info.live.values() if o.parent is None]
         for child in [c for c in (parent.children or ()) if c.kind == kind] + strays:
@@ -147,11 +157,11 @@ def weigh(run: Run, rule: Rule, check: Check, obj: Obj, ctx: Context, broken: li
         run.ledger.decide(rule.id)
 
 
-def _unresolved(run: Run, ctx: Context, obj: Obj) -> None:
+def _unresolved(run: Run, event: Event, thread: Thread, obj: Obj) -> None:
     """A handle was born again: what became of the old object is not known."""
     if not obj.history and not obj.complete:
         return
-    one = Context(run, ctx.event, ctx.thread, None, {obj.kind: obj})
+    one = Context(run, event, thread, None, {obj.kind: obj})
     for rule, check in run.index.end_checks.get(obj.kind, ()):
         if judge(check, lambda e: evaluate(e, one)) in (FALSE, MISSING):
             run.ledger.open(rule.id, "a handle was born again before its obligations were met")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kmclcheck.engines.monitor.context import Context
 from kmclcheck.engines.monitor.effects import report, weigh
-from kmclcheck.engines.monitor.frames import Thread
+from kmclcheck.engines.monitor.frames import Frame, Thread
 from kmclcheck.engines.monitor.ledger import Broken, open_reason
 from kmclcheck.engines.monitor.plan import judge
 from kmclcheck.engines.monitor.state import Run
@@ -31,27 +31,35 @@ class Endings:
         self.run = run
         self._own = {kind: all(_own_fields(kind, c) for _, c in cs) for kind, cs in run.index.end_checks.items()}
         self._decided: dict[StateVec, tuple[str, ...] | None] = {}
+        self._hits: dict[StateVec, int] = {}
 
-    def object_ended(self, ctx: Context, obj: Obj) -> None:
+    def object_ended(
+        self, event: Event, thread: Thread, frame: Frame | None, objs: dict[str, Obj], obj: Obj
+    ) -> None:
         """Judge what was due by now, and stop keeping the object."""
         run = self.run
         checks = () if obj.judged else run.index.end_checks.get(obj.kind, ())
         obj.judged = True
         if checks:
-            plain = self._plain(ctx, obj) if self._own[obj.kind] and not obj.faults else None
+            plain = self._plain(event, thread, obj) if self._own[obj.kind] and not obj.faults else None
             if plain is None:
-                self._judge(ctx, obj, checks)
+                self._judge(Context(run, event, thread, frame, {**objs, obj.kind: obj}), obj, checks)
             else:
-                decided = run.ledger.decided
-                for rule in plain:
-                    decided[rule] = decided.get(rule, 0) + 1
+                self._hits[obj.state] = self._hits.get(obj.state, 0) + 1
         run.store.retire(obj)
 
-    def _plain(self, ctx: Context, obj: Obj) -> tuple[str, ...] | None:
+    def bank(self) -> None:
+        """Enter what was counted by state into the ledger."""
+        for state, count in self._hits.items():
+            for rule in self._decided[state] or ():
+                self.run.ledger.decide(rule, count)
+        self._hits.clear()
+
+    def _plain(self, event: Event, thread: Thread, obj: Obj) -> tuple[str, ...] | None:
         """Return the rules decided well for an object that ended in this state, if all were."""
         state = obj.state
         if state not in self._decided:
-            one = Context(self.run, ctx.event, ctx.thread, None, {obj.kind: obj})
+            one = Context(self.run, event, thread, None, {obj.kind: obj})
             levels = [(r.id, judge(c, lambda e: evaluate(e, one))) for r, c in self.run.index.end_checks[obj.kind]]
             well = all(level is None or level > MISSING for _, level in levels)
             self._decided[state] = tuple(rule for rule, level in levels if level is not None) if well else None
@@ -59,10 +67,9 @@ class Endings:
 
     def _judge(self, ctx: Context, obj: Obj, checks: Sequence[tuple[Rule, Check]]) -> None:
         broken: list[Broken] = []
-        one = Context(self.run, ctx.event, ctx.thread, ctx.frame, {**ctx.objs, obj.kind: obj})
         for rule, check in checks:
             if rule.id not in (obj.faults or ()):
-                weigh(self.run, rule, check, obj, one, broken)
+                weigh(self.run, rule, check, obj, ctx, broken)
         if broken:
             report(self.run, broken)
 

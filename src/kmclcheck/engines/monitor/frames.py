@@ -14,14 +14,15 @@ MAYBE_LIMIT = 64
 class Frame:
     """A call or callback that is running, or (``certain`` false) may be.
 
-    ``objs`` are the objects of its entry by kind, parents included. ``faulty``: the entry itself
+    ``version`` is the store's at the entry. ``objs`` are the objects of its entry by kind, parents included. ``faulty``: the entry itself
     broke a driver's rule.
     """
 
-    __slots__ = ("certain", "event", "faulty", "latch", "name", "number", "objs", "overlaps", "serial", "thread")
+    __slots__ = ("certain", "event", "faulty", "latch", "name", "number", "objs", "overlaps", "serial",
+                 "thread", "version")  # fmt: skip
 
     def __init__(
-        self, name: str, event: Event, thread: Thread, serial: int, number: int, objs: dict[str, Obj]
+        self, name: str, event: Event, thread: Thread, serial: int, number: int, objs: dict[str, Obj], version: int
     ) -> None:
         self.name = name
         self.number = number
@@ -29,6 +30,7 @@ class Frame:
         self.thread = thread
         self.serial = serial
         self.objs = objs
+        self.version = version
         self.certain = True
         self.faulty = False
         self.overlaps: dict[str, Truth4] | None = None

@@ -11,24 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kmclcheck.engines.monitor.context import Context
+from kmclcheck.engines.monitor.facts import Facts, make_facts
 from kmclcheck.engines.monitor.store import KindInfo, StateTable, StateVec
-from kmclcheck.model.expr import (
-    Arg,
-    Compare,
-    Expr,
-    FieldIn,
-    HasBits,
-    Irql,
-    IsSet,
-    Latest,
-    Not,
-    Number,
-    Sometime,
-    StatusOk,
-    walk,
-)
+from kmclcheck.model.expr import Expr, FieldIn, Sometime, walk
 from kmclcheck.model.spec import Check, Direction, EventKind, Rule
-from kmclcheck.semantics.evaluate import UNSET, evaluate, is_success
+from kmclcheck.semantics.evaluate import evaluate
 from kmclcheck.semantics.index import EventIndex, SpecIndex, context_atoms, expressions, latest_groups
 from kmclcheck.semantics.transition import move, quarantine
 from kmclcheck.semantics.truth import FALSE, MISSING, TRUE, Possible, Truth4
@@ -46,23 +33,25 @@ class Outcome:
     broken: tuple[tuple[Rule, Check], ...] = ()
     births: tuple[tuple[str, Truth4], ...] = ()
     loss: bool = False
-    changed: frozenset[str] = frozenset()
+    touched: tuple[str, ...] = ()
     plain: bool = True
     hits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One object of an event: its kind, and the parameter that names it (``None``: a parent).
+    """One object of an event: its kind, and the parameter that names it.
 
-    ``output``: the value is made by the call, so it is absent before the return.
+    ``output``: the value is made by the call, so it is absent before the return. ``plain``: an
+    ordinary handle, unique by itself.
     """
 
     kind: str
-    param: str | None
+    param: str
     output: bool
     scoped: bool
     parent: str | None
+    plain: bool
 
 
 @dataclass(slots=True)
@@ -70,17 +59,19 @@ class EventPlan:
     """An event made ready: its slots, its atoms as functions, and the outcomes met so far.
 
     ``effects`` are the kinds it may change. ``awaited`` are conditions that must have held at some
-    moment of the call, ``groups`` what an entry renews for ``latest``.
+    moment of the call, ``groups`` what an entry renews for ``latest``. An ``inert`` return changes
+    nothing and is judged by no rule. ``inherits``: a return that takes its objects from its call.
     """
 
     index: EventIndex
     name: str
     entry: bool
     primary: str | None
-    slots: tuple[Slot, ...]
+    named: tuple[Slot, ...]
+    derived: tuple[tuple[str, str], ...]
     inputs: tuple[tuple[str, str], ...]
     links: tuple[tuple[str, str], ...]
-    atoms: tuple[Callable[[Context], Truth4], ...]
+    facts: Facts
     effects: frozenset[str]
     awaited: tuple[Expr, ...]
     groups: tuple[tuple[str, ...], ...]
@@ -90,6 +81,8 @@ class EventPlan:
     exit_recorded: bool = False
     settled: bool = False
     inherits: bool = False
+    inert: bool = False
+    uses_thread: bool = False
     shapes: set[tuple[str, ...]] = field(default_factory=set)
 
 
@@ -103,12 +96,16 @@ def _make_plan(spec: SpecIndex, index: EventIndex, groups: tuple[tuple[str, ...]
     decl = index.decl
     kinds = spec.spec.kinds
     outputs = {p.name for p in decl.params if p.direction is not Direction.IN} | {"Return"}
-    slots = tuple(
-        Slot(kind, decl.objects.get(kind), decl.objects.get(kind) in outputs, kinds[kind].scoped, kinds[kind].parent)
-        for kind in index.slots
-    )
-    named = [slot for slot in slots if slot.param is not None]
-    inputs = tuple((s.kind, s.param) for s in named if s.param is not None and not s.output and not s.scoped)
+    named: list[Slot] = []
+    for kind in index.slots:
+        param = decl.objects.get(kind)
+        if param is not None:
+            output, scoped = param in outputs, kinds[kind].scoped
+            named.append(Slot(kind, param, output, scoped, kinds[kind].parent, not scoped))
+    # Children before parents: a parent's parent is found through the parent.
+    others = [kind for kind in reversed(index.slots) if kind not in decl.objects]
+    derived = tuple((k, child) for k in others for child in index.slots if kinds[child].parent == k)
+    inputs = tuple((s.kind, s.param) for s in named if not s.output and not s.scoped)
     links = tuple((s.kind, s.parent) for s in named if s.parent is not None and s.parent in decl.objects)
     moved = {k for k, fields in index.lines.items() if any(not t.observe for ls in fields.values() for t in ls)}
     at_exit = expressions(spec.events[decl.name, decl.exit])
@@ -117,60 +114,21 @@ def _make_plan(spec: SpecIndex, index: EventIndex, groups: tuple[tuple[str, ...]
         name=decl.name,
         entry=index.is_entry,
         primary=index.primary,
-        slots=slots,
+        named=tuple(named),
+        derived=derived,
         inputs=inputs,
         links=links,
-        atoms=tuple(_compile(atom) for atom in context_atoms(expressions(index))),
+        facts=make_facts(context_atoms(expressions(index))),
         effects=frozenset(moved | {a.kind for a in index.assignments} | set(index.births)),
         awaited=tuple(dict.fromkeys(n.condition for e in at_exit for n in walk(e) if isinstance(n, Sometime))),
         groups=groups,
         tracked=decl.name in spec.tracked,
-        inherits=not index.is_entry and not index.births and not any(s.output or s.scoped for s in slots),
+        inherits=not index.is_entry and not index.births and not any(s.output or s.scoped for s in named),
+        inert=not index.is_entry and not (index.lines or index.checks or index.births or index.each_checks
+                                          or index.assignments or index.child_lines),  # fmt: skip
+        uses_thread=index.uses_thread,
         simple=not (index.each_checks or index.child_lines or index.assignments),
     )
-
-
-def _compile(atom: Expr) -> Callable[[Context], Truth4]:
-    match atom:
-        case Not(operand):
-            return lambda ctx: evaluate(Not(operand), ctx)
-        case Compare(op, Irql(), Number(bound)):
-            table = {value: _truth(op.value, value, bound) for value in range(32)}
-            return lambda ctx: table.get(ctx.event.irql, MISSING) if ctx.event.irql is not None else MISSING
-        case HasBits(Arg(name), mask):
-
-            def has_bits(ctx: Context) -> Truth4:
-                value = ctx.argument(name)
-                return MISSING if value is None else TRUE if value & mask == mask else FALSE
-
-            return has_bits
-        case IsSet(kind, name):
-
-            def is_set(ctx: Context) -> Truth4:
-                obj = ctx.objs.get(kind)
-                value = None if obj is None else obj.number(name)
-                return MISSING if value is None else FALSE if value is UNSET else TRUE
-
-            return is_set
-        case Latest():
-            return lambda ctx: ctx.latest(atom)
-        case StatusOk():
-
-            def status_ok(ctx: Context) -> Truth4:
-                status = ctx.status_value
-                return MISSING if status is None else TRUE if is_success(status) else FALSE
-
-            return status_ok
-        case _:
-            return lambda ctx: evaluate(atom, ctx)
-
-
-def _truth(op: str, left: int, right: int) -> Truth4:
-    outcome = {
-        "==": left == right, "!=": left != right, "<": left < right,
-        "<=": left <= right, ">": left > right, ">=": left >= right,
-    }[op]  # fmt: skip
-    return TRUE if outcome else FALSE
 
 
 def compute(
@@ -212,10 +170,14 @@ def compute(
             loss = loss or (level is TRUE and guard(birth.loss_if) is TRUE)
 
     moved = _move_all(plan, ctx, kinds, dict(births), broken, guard, settle)
-    changed = frozenset(kind for kind, vec in moved if vec is not ctx.objs[kind].state)
+    touched = tuple(
+        kind
+        for kind, vec in moved
+        if vec is not ctx.objs[kind].state and kind != plan.primary and kind != "thread"
+    )
     plain = plan.simple and not (births or broken or loss)
     return Outcome(
-        tuple(moved), tuple(decided), tuple(undecided), tuple(broken), tuple(births), loss, changed,
+        tuple(moved), tuple(decided), tuple(undecided), tuple(broken), tuple(births), loss, touched,
         plain,
     )  # fmt: skip
 

@@ -19,37 +19,39 @@ def resolve(
     A return speaks of the objects of its call, whatever their handles name by now: what it changes
     on an earlier incarnation is past, and touches nobody else.
     """
-    store = run.store
-    derived = False
-    for slot in plan.slots:
-        kind, param = slot.kind, slot.param
-        if param is None:
-            derived = True
-            continue
-        handle = event.args.get(param)
-        if type(handle) is str:
-            handle = run.handle(event, param)
-        held = frame.objs.get(kind) if frame is not None else None
-        if held is not None and not (held.temporary and handle):
-            obj = held
-            if obj.epoch != store.epoch + store.kinds[kind].epoch:
-                store.refresh(obj)
-        elif handle is None:
-            if slot.output and not _made(plan, status):
-                continue
-            obj = nobody(run, plan, kind, event)
-        elif handle == 0 and slot.output:
-            continue
-        elif slot.scoped and ((parent := objs.get(slot.parent or "")) is None or parent.temporary):
-            obj = nobody(run, plan, kind, event)
+    kinds = run.store.kinds
+    args = event.args
+    flat = not event.endpoint
+    for slot in plan.named:
+        kind = slot.kind
+        if frame is None or (held := frame.objs.get(kind)) is None:
+            handle = args.get(slot.param)
+            if handle and flat and slot.plain:
+                # The common case: an ordinary handle of a living object.
+                info = kinds[kind]
+                obj = info.live.get(handle)
+                if obj is not None and obj.epoch == info.now:
+                    objs[kind] = obj
+                    continue
+            found = _by_handle(run, event, plan, slot, objs, status)
+        elif held.temporary and args.get(slot.param):
+            found = _by_handle(run, event, plan, slot, objs, status)
         else:
-            assert isinstance(handle, int)
-            obj = _find(run, event, slot, handle, objs)
-        objs[kind] = obj
-    if derived:
-        for slot in plan.slots:
-            if slot.param is None and slot.kind not in objs:
-                _derive(run, event, plan, slot.kind, objs)
+            run.store.refresh(held)
+            found = held
+        if found is not None:
+            objs[kind] = found
+    for kind, child_kind in plan.derived:
+        child = objs.get(child_kind)
+        if child is None:
+            continue
+        parent = child.parent
+        if parent is None:
+            objs[kind] = nobody(run, plan, kind, event)
+            continue
+        if parent.epoch != kinds[kind].now:
+            run.store.refresh(parent)
+        objs[kind] = parent
     for kind, parent_kind in plan.links:
         child = objs.get(kind)
         if child is not None and not child.temporary and not child.replaced:
@@ -58,12 +60,27 @@ def resolve(
                 child.link(parent)
 
 
+def _by_handle(
+    run: Run, event: Event, plan: EventPlan, slot: Slot, objs: dict[str, Obj], status: int | None
+) -> Obj | None:
+    """Return the object a handle argument names, if it names one."""
+    handle = run.handle(event, slot.param)
+    if handle is None:
+        if slot.output and not _made(plan, status):
+            return None
+        return nobody(run, plan, slot.kind, event)
+    if handle == 0 and slot.output:
+        return None
+    if slot.scoped and ((parent := objs.get(slot.parent or "")) is None or parent.temporary):
+        return nobody(run, plan, slot.kind, event)
+    return _find(run, event, slot, handle, objs)
+
+
 def inherited(run: Run, frame: Frame) -> bool:
     """Return whether the objects of a call are still what they were, so that its return may take them."""
-    epoch = run.store.epoch
     kinds = run.store.kinds
     for kind, obj in frame.objs.items():
-        if obj.replaced or obj.temporary or obj.epoch != epoch + kinds[kind].epoch:
+        if obj.replaced or obj.temporary or obj.epoch != kinds[kind].now:
             return False
     return True
 
@@ -82,7 +99,7 @@ def _find(run: Run, event: Event, slot: Slot, handle: int, objs: dict[str, Obj])
     info = store.kinds[slot.kind]
     obj = info.live.get(key)
     if obj is not None:
-        if obj.epoch != store.epoch + info.epoch:
+        if obj.epoch != info.now:
             store.forget(obj)
         return obj
     parent: Obj | None = None
@@ -92,7 +109,7 @@ def _find(run: Run, event: Event, slot: Slot, handle: int, objs: dict[str, Obj])
             key = (parent.key, parent.incarnation, handle)
     elif info.kind.unknown_if_absent and store.complete and store.wrong_type(slot.kind, key):
         # The handle is that of a living object of another kind, so it cannot be one of this kind.
-        fresh = (slot.kind, key) not in store.dead
+        fresh = store.known(slot.kind, key) is None
         obj = store.find(slot.kind, key, handle, endpoint, parent)
         if fresh and not obj.history:
             ends = {f.name: Possible(f.dead) for f in info.kind.enums.values() if f.dead}
@@ -105,22 +122,10 @@ def nobody(run: Run, plan: EventPlan, kind: str, event: Event) -> Obj:
     """Stand in for an object the record does not name; whoever it was may have changed."""
     info = run.store.kinds[kind]
     if kind in plan.effects:
-        info.epoch += 1
+        run.store.doubt(info)
     if kind in plan.index.births:
         info.strays = True
     obj = Obj(kind, ("nobody",), 0, event.endpoint, info.table.top, False)
-    obj.epoch = run.store.epoch + info.epoch
+    obj.epoch = info.now
     obj.temporary = True
     return obj
-
-
-def _derive(run: Run, event: Event, plan: EventPlan, kind: str, objs: dict[str, Obj]) -> None:
-    """Find the parent of one of the event's objects."""
-    for child in list(objs.values()):
-        if run.store.kinds[child.kind].kind.parent == kind:
-            if child.parent is not None:
-                run.store.refresh(child.parent)
-                objs[kind] = child.parent
-            else:
-                objs[kind] = nobody(run, plan, kind, event)
-            return

@@ -70,8 +70,10 @@ def enter(run: Run, event: Event, thread: Thread, objs: dict[str, Obj], plan: Ev
     """Push the frame of a call or callback."""
     run.serial += 1
     serial = run.serial
-    frame = Frame(plan.name, event, thread, serial, run.count, objs)
+    frame = Frame(plan.name, event, thread, serial, run.count, objs, run.store.version)
     if plan.primary is not None and (primary := objs.get(plan.primary)) is not None:
+        if primary.temporary:
+            frame.version = -1
         parent = primary.parent
         if parent is not None and parent.kind not in objs:
             objs[parent.kind] = parent

@@ -34,6 +34,7 @@ class Run:
         self.lost = 0
         self.serial = 0
         self.watched = 0
+        self.ties = info.window > 0
         self.loss_reason = ""
         self.unknown_names: dict[str, int] = {}
         self.oddities: dict[str, int] = {}
@@ -52,10 +53,10 @@ class Run:
     def forget_all(self, reason: str) -> None:
         """After a loss: nothing is known of any object, and of any stack only that it may go on."""
         self.loss_reason = self.loss_reason or reason
-        self.store.complete = False
-        self.store.epoch += 1
+        self.store.lose()
         for thread in self.threads.values():
             thread.doubt()
+            self.store.forget(thread.obj)
             for frame in thread.watch:
                 frame.latch = {c: max(level, MISSING) for c, level in (frame.latch or {}).items()}
 
@@ -84,12 +85,7 @@ class Run:
             key = ("none", event.endpoint)
         else:
             key = ("cpu", event.endpoint, event.cpu)
-        thread = self.threads.get(key)
-        if thread is None:
-            return self._new_thread(key, event)
-        if thread.obj.epoch != self.store.epoch:
-            self.store.forget(thread.obj)
-        return thread
+        return self.threads.get(key) or self._new_thread(key, event)
 
     def _new_thread(self, key: object, event: Event) -> Thread:
         if len(self.threads) > THREADS_KEPT:
@@ -99,7 +95,7 @@ class Run:
         base = self.store.complete
         table = self.store.kinds["thread"].table
         obj = Obj("thread", 0, event.tid or 0, event.endpoint, table.born if base else table.top, base)
-        obj.epoch = self.store.epoch
+        obj.epoch = self.store.kinds["thread"].now
         # Idle threads of an unknown CPU cannot be told apart either.
         identified = bool(event.tid) or (event.tid == 0 and event.cpu is not None)
         thread = self.threads[key] = Thread(key, base, identified, obj)
@@ -110,7 +106,7 @@ class Run:
         if thread.identified:
             return thread.obj
         obj = Obj("thread", 0, 0, event.endpoint, self.store.kinds["thread"].table.top, False)
-        obj.epoch = self.store.epoch
+        obj.epoch = self.store.kinds["thread"].now
         obj.temporary = True
         return obj
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kmclcheck.model.event import Event
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kmclcheck.model.finding import Finding
 
 DEAD_REMEMBERED = 1024
-"""How many ended objects are kept for explanations, and to prove a use after the end."""
+"""How many ended objects of a kind are kept for explanations, and to prove a use after the end."""
 
 HISTORY_LIMIT = 512
 HISTORY_HEAD = 64
@@ -156,12 +156,20 @@ class Obj:
 
 @dataclass(slots=True)
 class KindInfo:
-    """A kind of object in this run. ``strays``: some object of the kind may be anybody's child."""
+    """A kind of object in this run.
+
+    ``live`` objects, ``dead`` ones still remembered, and ``pinned`` dead ones with findings. An object
+    whose epoch is not ``now`` is out of date: something may have happened to it unseen.
+    ``strays``: some object of the kind may be anybody's child.
+    """
 
     kind: ObjectKind
     table: StateTable
-    live: dict[Key, Obj]
+    live: dict[Key, Obj] = field(default_factory=dict)
+    dead: OrderedDict[Key, Obj] = field(default_factory=OrderedDict)
+    pinned: dict[Key, Obj] = field(default_factory=dict)
     epoch: int = 0
+    now: int = 0
     births_recorded: bool = False
     strays: bool = False
 
@@ -173,33 +181,48 @@ class Store:
         self.complete = complete
         self.epoch = 0
         self.unknown_handles: set[Key] = set()
+        # Grows whenever a handle may have changed its meaning: a birth, or something forgotten.
+        self.version = 0
         # Threads are there even if the specification gives them no fields.
         thread = ObjectKind("thread", "", None, False, {}, {}, ())
-        self.kinds = {n: KindInfo(k, StateTable(k), {}) for n, k in {"thread": thread, **kinds}.items()}
-        self.dead: OrderedDict[tuple[str, Key], Obj] = OrderedDict()
-        self.pinned: dict[tuple[str, Key], Obj] = {}
-        self.evicted: set[str] = set()
+        self.kinds = {n: KindInfo(k, StateTable(k)) for n, k in {"thread": thread, **kinds}.items()}
+
+    def lose(self) -> None:
+        """Put every object out of date."""
+        self.complete = False
+        self.epoch += 1
+        self.version += 1
+        for info in self.kinds.values():
+            info.now += 1
+
+    def doubt(self, info: KindInfo) -> None:
+        """Put every object of a kind out of date."""
+        info.epoch += 1
+        info.now += 1
+        self.version += 1
 
     def find(self, kind: str, key: Key, handle: int, endpoint: str, parent: Obj | None) -> Obj:
         """Return the object of a handle; one never seen before comes in the state its absence means."""
         info = self.kinds[kind]
         obj = info.live.get(key)
         if obj is not None:
-            if obj.epoch != self.epoch + info.epoch:
+            if obj.epoch != info.now:
                 self.forget(obj)
             return obj
-        obj = self.pinned.pop((kind, key), None) or self.dead.pop((kind, key), None)
+        obj = info.dead.pop(key, None)
+        if obj is None and info.pinned:
+            obj = info.pinned.pop(key, None)
         if obj is None:
             certain = self.complete and info.epoch == 0 and info.births_recorded and key not in self.unknown_handles
             if info.kind.scoped:
                 certain = certain and parent is not None and parent.complete
             state = info.table.absent if certain and not info.kind.unknown_if_absent else info.table.top
             obj = Obj(kind, key, handle, endpoint, state, certain and not info.kind.unknown_if_absent)
-            obj.epoch = self.epoch + info.epoch
+            obj.epoch = info.now
             if state.dead:
                 obj.judged = True
                 obj.incarnation = 0
-        elif obj.epoch != self.epoch + info.epoch:
+        elif obj.epoch != info.now:
             info.live[key] = obj
             self.forget(obj)
         info.live[key] = obj
@@ -212,8 +235,8 @@ class Store:
         obj.retired = False
         if obj.key in info.live or obj.replaced:
             return
-        self.dead.pop((obj.kind, obj.key), None)
-        self.pinned.pop((obj.kind, obj.key), None)
+        info.dead.pop(obj.key, None)
+        info.pinned.pop(obj.key, None)
         info.live[obj.key] = obj
         obj.judged = False
         obj.incarnation = max(1, obj.incarnation)
@@ -222,14 +245,14 @@ class Store:
 
     def known(self, kind: str, key: Key) -> Obj | None:
         """Return the object of a handle if it is alive or remembered."""
-        found = self.kinds[kind].live.get(key)
-        return found or self.dead.get((kind, key)) or self.pinned.get((kind, key))
+        info = self.kinds[kind]
+        return info.live.get(key) or info.dead.get(key) or info.pinned.get(key)
 
     def wrong_type(self, kind: str, endpoint_key: Key) -> bool:
         """Return whether the handle names a living object of another kind."""
         return any(
             name != kind and not info.kind.scoped and (other := info.live.get(endpoint_key)) is not None
-            and other.epoch == self.epoch + info.epoch and other.complete and not other.state.maybe_dead
+            and other.epoch == info.now and other.complete and not other.state.maybe_dead
             for name, info in self.kinds.items()
             if name != "thread"
         )  # fmt: skip
@@ -237,12 +260,20 @@ class Store:
     def born(self, old: Obj) -> Obj:
         """Begin a new incarnation of the handle; frames and stories of the old one keep theirs."""
         info = self.kinds[old.kind]
+        if old.incarnation == 0 and not old.history:
+            # Made for this very event, as nobody's handle; nothing else can refer to it yet.
+            old.incarnation = 1
+            old.state = info.table.born
+            old.complete = True
+            old.judged = False
+            return old
         new = Obj(old.kind, old.key, old.handle, old.endpoint, info.table.born, True)
         # An unknown handle that this event names first may well be in its first life.
         new.incarnation = old.incarnation + (0 if old.incarnation == 1 and not old.history else 1)
-        new.epoch = self.epoch + info.epoch
+        new.epoch = info.now
         new.last = old.last
         old.replaced = True
+        self.version += 1
         for child in old.children or ():
             child.parent = None
         old.children = None
@@ -253,7 +284,8 @@ class Store:
     def forget(self, obj: Obj) -> None:
         """Make everything about the object unknown: events that concern it may be missing."""
         info = self.kinds[obj.kind]
-        obj.epoch = self.epoch + info.epoch
+        self.version += 1
+        obj.epoch = info.now
         obj.state = info.table.top
         obj.complete = False
         obj.numbers = None
@@ -262,7 +294,7 @@ class Store:
 
     def refresh(self, obj: Obj) -> None:
         """Bring an object reached by a reference up to date."""
-        if obj.epoch != self.epoch + self.kinds[obj.kind].epoch:
+        if obj.epoch != self.kinds[obj.kind].now:
             self.forget(obj)
 
     def retire(self, obj: Obj) -> None:
@@ -271,12 +303,15 @@ class Store:
         if info.live.get(obj.key) is obj:
             del info.live[obj.key]
         obj.retired = True
-        obj.link(None)
+        parent = obj.parent
+        if parent is not None:
+            obj.parent = None
+            if parent.children is not None:
+                parent.children.pop(obj, None)
         if obj.faults:
             # Kept for good: findings are listed anyway, and its blame must outlive it.
-            self.pinned[obj.kind, obj.key] = obj
+            info.pinned[obj.key] = obj
             return
-        self.dead[obj.kind, obj.key] = obj
-        if len(self.dead) > DEAD_REMEMBERED:
-            (kind, _), _gone = self.dead.popitem(last=False)
-            self.evicted.add(kind)
+        info.dead[obj.key] = obj
+        if len(info.dead) > DEAD_REMEMBERED:
+            info.dead.popitem(last=False)

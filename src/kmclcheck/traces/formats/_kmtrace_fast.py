@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 
-from kmclcheck.model.event import ArgValue, Event
+from kmclcheck.model.event import ArgValue, Event, Phase
 from kmclcheck.traces.formats._kmtrace_values import (
     BOOLEANS,
     COLUMN_LIMITS,
@@ -100,6 +100,10 @@ class _Arguments(dict[str, tuple[str, ArgValue]]):
         return sys.intern(key), value
 
 
+_Head = tuple[str, Phase, int | None, int | None, int | None, int | None]
+_NO_ARGUMENTS: dict[str, ArgValue] = {}  # shared: nobody changes an event's arguments
+
+
 class FastLines:
     """Reads ordinary event lines; one instance for a trace, whose words it remembers.
 
@@ -116,9 +120,14 @@ class FastLines:
         self._threads = _Threads({"-": (None, None)})
         self._arguments = _Arguments(columns=False)
         self._short_arguments = _Arguments(columns=True)
+        # Everything between the time and the arguments, remembered whole for lines with at most one.
+        self._heads: dict[str, _Head] = {}
 
     def parse(self, line: str, number: int = 0, offset: int = 0) -> Event | None:
         """Return the event of the line, or ``None`` if the line is not an ordinary event."""
+        event = self._remembered(line, number, offset)
+        if event is not None:
+            return event
         words = line.split(" ")
         first = words[0]
         if first in PHASES:
@@ -139,10 +148,10 @@ class FastLines:
             status = args.pop("status", None) if "status" in args else None
             if len(args) + (status is not None) != len(rest) or len(rest) > MAX_ARGUMENTS:
                 return None
-            return Event(
+            event = Event(
                 self._names[name],
                 PHASES[phase],
-                args,
+                args or _NO_ARGUMENTS,
                 status,
                 None if seq == "-" else int(seq) if seq.isdigit() else int("x"),
                 None if time == "-" else int(time) if time.isdigit() else int("x"),
@@ -154,8 +163,42 @@ class FastLines:
                 number,
                 offset,
             )
+            if len(rest) <= 1 and first[0] != "@":
+                if len(self._heads) >= _MEMORY:
+                    self._heads.clear()
+                head = f"{cpu} {thread} {irql} {phase} {name}"
+                self._heads[head] = (event.name, event.phase, event.cpu, pid, tid, event.irql)
+            return event
         except (KeyError, ValueError):
             return None
+
+    def _remembered(self, line: str, number: int, offset: int) -> Event | None:
+        """Return the event of a line that differs from an earlier one in its numbers and one argument."""
+        try:
+            seq, time, tail = line.split(" ", 2)
+        except ValueError:
+            return None
+        args, status = _NO_ARGUMENTS, None
+        head = self._heads.get(tail)
+        if head is None:
+            words, _, last = tail.rpartition(" ")
+            head = self._heads.get(words)
+            if head is None:
+                return None
+            try:
+                key, value = self._arguments[last]
+            except KeyError:
+                return None
+            if key == "status":
+                status = value
+            else:
+                args = {key: value}
+        if not (seq.isdigit() and time.isdigit() and len(seq) <= 19 and len(time) <= 19 and line.isascii()):
+            return None
+        name, phase, cpu, pid, tid, irql = head
+        return Event(
+            name, phase, args, status, int(seq), int(time), cpu, pid, tid, irql, self.endpoint, number, offset
+        )
 
     def _short(self, words: list[str], number: int, offset: int) -> Event | None:
         try:
