@@ -79,12 +79,8 @@ class Context:
         if atom.kind is not None:
             obj = self.objs.get(atom.kind)
             if obj is None or obj.temporary:
-                level = min(self.thread.inside(atom.names, None), MISSING)
-                return level if self.run.recording.entries_recorded(atom.names) else MISSING
-        level = self.thread.inside(atom.names, obj)
-        if level is FALSE and not self.run.recording.entries_recorded(atom.names):
-            return MISSING
-        return level
+                return min(self.run.inside(self.event, self.thread, atom.names, None), MISSING)
+        return self.run.inside(self.event, self.thread, atom.names, obj)
 
     def running(self, atom: OpenFrame) -> Truth4:
         obj = self.objs.get(atom.kind)

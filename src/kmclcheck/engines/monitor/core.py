@@ -68,10 +68,10 @@ class Monitor:
         for plan in self._plans.values():
             self._bank(plan)
             plan.exit_recorded = recording.exit_recorded(plan.name)
-            seen = (plan.name, plan.index.phase) in recording.recorded
-            plan.settled = seen and plan.exit_recorded and plan.name not in recording.tentative
+            plan.settled = (plan.name, plan.index.phase) in recording.recorded
         for kind, info in self.run.store.kinds.items():
             info.births_recorded = recording.births_recorded(kind)
+            info.absent = recording.settle(info.table.absent, info.table, None)
 
     def _bank(self, plan: EventPlan) -> None:
         """Enter what the outcomes of a plan counted into the ledger, and drop them."""

@@ -94,8 +94,7 @@ def _compile(atom: Expr) -> Fact:
             def inside(
                 run: Run, event: Event, thread: Thread, frame: Frame | None, objs: dict[str, Obj], status: int | None
             ) -> Truth4:
-                level = thread.inside(names, None)
-                return level if level is not FALSE or run.recording.entries_recorded(names) else MISSING
+                return run.inside(event, thread, names, None)
 
             return inside
         case Latest(names):

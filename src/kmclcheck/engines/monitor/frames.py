@@ -70,6 +70,11 @@ class Thread:
             del kept[0]
             self.base = False
 
+    def open(self, name: str) -> list[Frame]:
+        """Return the open frames of that name, innermost first."""
+        found = [frame for frame in reversed(self.frames) if frame.name == name]
+        return found + self.maybe.get(name, [])[::-1]
+
     def drop(self, frame: Frame) -> None:
         """Leave a frame wherever it stands; without thread ids there is no stack."""
         if frame in self.frames:
@@ -98,6 +103,10 @@ class Thread:
     def inside(self, names: tuple[str, ...], obj: Obj | None) -> Truth4:
         """Return whether the thread is inside one of the named calls (on the object, if given)."""
         best = FALSE if self.base and self.identified else MISSING
+        return max(best, self._seen_inside(names, obj))
+
+    def _seen_inside(self, names: tuple[str, ...], obj: Obj | None) -> Truth4:
+        best = FALSE
         for frame in self.frames:
             if frame.name in names:
                 level = TRUE if obj is None else frame.names(obj)
@@ -109,3 +118,7 @@ class Thread:
                 if obj is None or frame.names(obj) is not FALSE:
                     best = max(best, MISSING)
         return best
+
+    def perhaps_inside(self, names: tuple[str, ...], obj: Obj | None) -> bool:
+        """Return whether an open frame of this (nameless) thread may be anybody's."""
+        return self._seen_inside(names, obj) is not FALSE

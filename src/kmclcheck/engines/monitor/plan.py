@@ -18,7 +18,7 @@ from kmclcheck.model.spec import Check, Direction, EventKind, Rule
 from kmclcheck.semantics.evaluate import evaluate
 from kmclcheck.semantics.index import EventIndex, SpecIndex, context_atoms, expressions, latest_groups
 from kmclcheck.semantics.transition import move, quarantine
-from kmclcheck.semantics.truth import FALSE, MISSING, TRUE, Possible, Truth4
+from kmclcheck.semantics.truth import FALSE, MISSING, TRUE, Truth4
 
 Settle = Callable[[StateVec, StateTable, StateVec | None], StateVec]
 
@@ -211,14 +211,7 @@ def _move_all(
             reborn[kind] = table.born
         else:
             # Perhaps a birth: the newborn's values join the old ones.
-            reborn[kind] = table.intern(
-                {
-                    name: Possible(now.values | table.born.fields[name].values, True)
-                    if not table.born.fields[name].values <= now.values
-                    else now
-                    for name, now in before[kind].fields.items()
-                }
-            )
+            reborn[kind] = table.joined(before[kind], table.born)
     # Guards of a newborn object read the newborn state.
     for kind, vec in reborn.items():
         ctx.objs[kind].state = vec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kmclcheck.engines.monitor.store import StateTable, StateVec
 from kmclcheck.model.event import TraceInfo
 from kmclcheck.model.expr import FieldIn
-from kmclcheck.model.spec import EventDecl, EventKind, Spec, Transition
+from kmclcheck.model.spec import EventKind, Spec, Transition
 from kmclcheck.semantics.evaluate import evaluate_fields
 from kmclcheck.semantics.transition import FieldLines, close
 from kmclcheck.traces.records import is_declared
@@ -15,59 +15,32 @@ Silent = tuple[FieldLines, ...]
 
 
 class Recording:
-    """Functions count as recorded unless the trace says otherwise; a callback, or the exit of a kind,
-    counts as recorded only if the trace declares it or shows it.
+    """A kind of event, function or callback, entry or exit, counts as recorded only if the trace
+    declares it or shows it.
 
     Until then, what it would change may have changed at any time: the transitions of such events are
-    silent moves. ``version`` grows with every change, so that users drop what they derived.
+    silent moves. ``see`` says when a kind is new, so that users drop what they derived.
     """
 
     def __init__(self, spec: Spec, info: TraceInfo) -> None:
         self.spec = spec
-        self.version = 0
         self.recorded: set[EventKind] = set()
-        self._tentative: set[EventKind] = set()
-        self._waiting: set[str] = set()
-        declared = info.records_all or bool(info.records or info.records_groups)
         for decl in spec.events.values():
-            entry, exit_ = (decl.name, decl.entry), (decl.name, decl.exit)
-            for kind in (entry, exit_):
+            for kind in ((decl.name, decl.entry), (decl.name, decl.exit)):
                 if is_declared(info, *kind, decl.callback):
                     self.recorded.add(kind)
-            if not declared and not decl.callback and not _excluded(info, decl):
-                self.recorded.add(entry)
-            if exit_ not in self.recorded and entry in self.recorded:
-                # Nothing can have returned that was never called.
-                self.recorded.add(exit_)
-                self._tentative.add(exit_)
-                self._waiting.add(decl.name)
         self._conditional = {d.name: d.recorded_when for d in spec.events.values() if isinstance(d.recorded_when, FieldIn)}
         self._cache: dict[tuple[str, frozenset[str], bool], Silent] = {}
         self._settled: dict[tuple[StateVec, frozenset[str]], StateVec] = {}
 
     def see(self, kind: EventKind) -> bool:
-        """Note a record of this kind; return whether that changed what counts as recorded."""
-        decl = self.spec.events[kind[0]]
-        changed = kind not in self.recorded
+        """Note a record of this kind; return whether it is the first."""
+        if kind in self.recorded:
+            return False
         self.recorded.add(kind)
-        if kind[1] is decl.exit:
-            self._tentative.discard(kind)
-            self._waiting.discard(decl.name)
-        elif (decl.name, decl.exit) in self._tentative:
-            self._tentative.discard((decl.name, decl.exit))
-            self._waiting.discard(decl.name)
-            self.recorded.discard((decl.name, decl.exit))
-            changed = True
-        if changed:
-            self.version += 1
-            self._cache.clear()
-            self._settled.clear()
-        return changed
-
-    @property
-    def tentative(self) -> set[str]:
-        """Functions of which no entry was seen yet, and whose exits are not declared."""
-        return self._waiting
+        self._cache.clear()
+        self._settled.clear()
+        return True
 
     def settle(self, state: StateVec, table: StateTable, parent: StateVec | None) -> StateVec:
         """Return the state widened by what unrecorded events may do to it from now on.
@@ -77,15 +50,22 @@ class Recording:
         outer = frozenset() if parent is None else self._hidden(parent)
         found = self._settled.get((state, outer))
         if found is None:
-            found = state
+            found = self._perhaps_reborn(state, table)
             while unseen := self._unseen(found, outer):
                 kind = found.kind.name
                 wider = table.intern(close(found.fields, unseen, lambda e, f: evaluate_fields(e, kind, f)))
+                wider = self._perhaps_reborn(wider, table)
                 if wider is found:
                     break
                 found = wider
             self._settled[state, outer] = found
         return found
+
+    def _perhaps_reborn(self, state: StateVec, table: StateTable) -> StateVec:
+        """If the object may have ended and births go unrecorded, its handle may be a newborn's."""
+        if not state.maybe_dead or self.births_recorded(state.kind.name):
+            return state
+        return table.joined(state, table.born)
 
     def _hidden(self, state: StateVec) -> frozenset[str]:
         """Return the callbacks that may never show for an object in this state."""
@@ -110,13 +90,15 @@ class Recording:
         # A handle is born again only after its object ended.
         births = set() if maybe_dead else {birth.event for birth in self.spec.kinds[kind].births}
         found: dict[EventKind, dict[str, list[Transition]]] = {}
-        # What shows an event to be recordable is changed by records, not by events nobody sees.
+        # A callback that nobody sees does not show that it can be seen.
         shown = {(c.kind, c.field) for c in self._conditional.values()}
         for machine in self.spec.machines.values():
-            if machine.kind != kind or (kind, machine.field) in shown:
+            if machine.kind != kind:
                 continue
             for line in machine.transitions:
                 unseen = line.event not in self.recorded or line.event[0] in hidden
+                if line.event[0] in self._conditional and (kind, machine.field) in shown:
+                    continue
                 if unseen and line.event not in births:
                     found.setdefault(line.event, {}).setdefault(machine.field, []).append(line)
         return tuple({name: tuple(lines) for name, lines in fields.items()} for fields in found.values())
@@ -134,9 +116,3 @@ class Recording:
     def births_recorded(self, kind: str) -> bool:
         """Return whether no object of the kind can be born unseen."""
         return all(birth.event in self.recorded for birth in self.spec.kinds[kind].births)
-
-
-def _excluded(info: TraceInfo, decl: EventDecl) -> bool:
-    return (decl.name, decl.entry) in info.records_not or bool(
-        info.records_not_groups & {"functions", f"functions.{decl.entry.value}"}
-    )

@@ -38,12 +38,19 @@ def _fits(run: Run, event: Event, plan: EventPlan, frame: Frame) -> bool:
 
 def _search(run: Run, event: Event, plan: EventPlan, thread: Thread) -> Frame | None:
     name = plan.name
-    open_ = [f for f in reversed(thread.frames) if f.name == name]
-    open_ += reversed(thread.maybe.get(name, ()))
-    fitting = [f for f in open_ if _fits(run, event, plan, f)]
-    if not thread.identified and len(fitting) > 1:
+    fitting = [f for f in thread.open(name) if _fits(run, event, plan, f)]
+    if not fitting:
+        # An entry or an exit may lack its thread id; then the other record of the call tells.
+        nameless = run.nameless(event)
+        others = ([nameless] if nameless is not None else []) if thread.identified else list(run.threads.values())
+        fitting = [f for t in others for f in t.open(name) if _fits(run, event, plan, f)]
+        if len(fitting) == 1:
+            fitting[0].thread.drop(fitting[0])
+            untrack(run, fitting[0])
+            return fitting[0]
+    if len(fitting) > 1 and not (thread.identified and fitting[0].thread is thread):
         # It belongs to one of several open calls, and nothing tells to which.
-        thread.drop(fitting[0])
+        fitting[0].thread.drop(fitting[0])
         untrack(run, fitting[0])
         for frame in fitting:
             frame.certain = False

@@ -10,7 +10,7 @@ from kmclcheck.model.event import Event, Start, TraceInfo
 from kmclcheck.model.finding import Finding
 from kmclcheck.model.spec import Spec
 from kmclcheck.semantics.index import SpecIndex
-from kmclcheck.semantics.truth import MISSING
+from kmclcheck.semantics.truth import FALSE, MISSING, Truth4
 
 THREADS_KEPT = 4096
 UNKNOWN_HANDLES_KEPT = 65536
@@ -100,6 +100,21 @@ class Run:
         identified = bool(event.tid) or (event.tid == 0 and event.cpu is not None)
         thread = self.threads[key] = Thread(key, base, identified, obj)
         return thread
+
+    def nameless(self, event: Event) -> Thread | None:
+        """Return the stand-in for the threads of an endpoint's records without a thread id."""
+        return self.threads.get(("none", event.endpoint))
+
+    def inside(self, event: Event, thread: Thread, names: tuple[str, ...], obj: Obj | None) -> Truth4:
+        """Return whether a thread is inside one of the named calls (on the object, if given)."""
+        level = thread.inside(names, obj)
+        if level is FALSE:
+            nameless = self.nameless(event)
+            if nameless is not None and nameless.perhaps_inside(names, obj):
+                return MISSING
+            if not self.recording.entries_recorded(names):
+                return MISSING
+        return level
 
     def thread_object(self, thread: Thread, event: Event) -> Obj:
         """Return the object that carries a thread's fields; nothing is known of nobody's."""

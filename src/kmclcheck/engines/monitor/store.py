@@ -51,6 +51,14 @@ class StateTable:
         self.top = self.intern({f.name: unknown(f) for f in enums})
         self.absent = self.intern({f.name: absent(f) for f in enums})
 
+    def joined(self, one: StateVec, other: StateVec) -> StateVec:
+        """Return the state of an object that may be in either, for want of data."""
+        fields = {}
+        for name, now in one.fields.items():
+            more = other.fields[name].values
+            fields[name] = now if more <= now.values else Possible(now.values | more, True)
+        return self.intern(fields)
+
     def intern(self, fields: dict[str, Possible]) -> StateVec:
         """Return the one instance for these field values."""
         key = tuple(fields.values())
@@ -160,7 +168,7 @@ class KindInfo:
 
     ``live`` objects, ``dead`` ones still remembered, and ``pinned`` dead ones with findings. An object
     whose epoch is not ``now`` is out of date: something may have happened to it unseen.
-    ``strays``: some object of the kind may be anybody's child.
+    ``absent``: the state of a handle that names nobody. ``strays``: some object of the kind may be anybody's child.
     """
 
     kind: ObjectKind
@@ -170,6 +178,7 @@ class KindInfo:
     pinned: dict[Key, Obj] = field(default_factory=dict)
     epoch: int = 0
     now: int = 0
+    absent: StateVec | None = None
     births_recorded: bool = False
     strays: bool = False
 
@@ -216,10 +225,10 @@ class Store:
             certain = self.complete and info.epoch == 0 and info.births_recorded and key not in self.unknown_handles
             if info.kind.scoped:
                 certain = certain and parent is not None and parent.complete
-            state = info.table.absent if certain and not info.kind.unknown_if_absent else info.table.top
+            state = (info.absent or info.table.absent) if certain and not info.kind.unknown_if_absent else info.table.top
             obj = Obj(kind, key, handle, endpoint, state, certain and not info.kind.unknown_if_absent)
             obj.epoch = info.now
-            if state.dead:
+            if certain and state.dead:
                 obj.judged = True
                 obj.incarnation = 0
         elif obj.epoch != info.now:
