@@ -27,7 +27,9 @@ class Writer:
     def __call__(self, phase: str, name: str, args: str, tid: int, irql: int = 0) -> None:
         self.count += 1
         tail = f" {args}" if args else ""
-        self.stream.write(f"{self.count} {self.count * 1250} {tid % 4} 4.{tid:x} {irql} {phase} {name}{tail}\n")
+        self.stream.write(
+            f"{self.count} {self.count * 1250} {tid % 4} 4.{tid:x} {irql} {phase} {name}{tail}\n"
+        )
 
     def call(self, name: str, args: str, ret: str, tid: int, irql: int = 0) -> None:
         self("call", name, args, tid, irql)
@@ -59,28 +61,42 @@ def close_channel(write: Writer, handle: int, held: deque[int], tid: int) -> Non
     write("call", "VmbChannelDisable", channel, tid)
     write.callback("EvtVmbChannelSuspend", channel, "", tid)
     while held:
-        write.call("VmbChannelPacketComplete", f"PacketCompletionContext=0x{held.popleft():x} BufSize=0", "", tid)
+        write.call(
+            "VmbChannelPacketComplete", f"PacketCompletionContext=0x{held.popleft():x} BufSize=0", "", tid
+        )
     write.callback("EvtVmbChannelClosed", channel, "", tid)
     write("ret", "VmbChannelDisable", "", tid)
     write.call("VmbChannelCleanup", channel, "", tid)
 
 
-def packet_work(write: Writer, handle: int, held: deque[int], free: list[int], rng: random.Random, tid: int) -> None:
+def packet_work(
+    write: Writer, handle: int, held: deque[int], free: list[int], rng: random.Random, tid: int
+) -> None:
     """One delivery, completed in line or later, or one send with its completion."""
     channel = f"Channel=0x{handle:x}"
     kind = rng.random()
     if kind < 0.7:
         packet = free.pop(rng.randrange(len(free)))
-        write("in", "EvtVmbChannelProcessPacket", f"{channel} Packet=0x{packet:x} BufferLength=64 Flags=0", tid, 2)
+        write(
+            "in",
+            "EvtVmbChannelProcessPacket",
+            f"{channel} Packet=0x{packet:x} BufferLength=64 Flags=0",
+            tid,
+            2,
+        )
         if kind < 0.3:
-            write.call("VmbChannelPacketComplete", f"PacketCompletionContext=0x{packet:x} BufSize=0", "", tid, 2)
+            write.call(
+                "VmbChannelPacketComplete", f"PacketCompletionContext=0x{packet:x} BufSize=0", "", tid, 2
+            )
             free.append(packet)
         else:
             held.append(packet)
         write("out", "EvtVmbChannelProcessPacket", "", tid, 2)
         if len(held) > HELD:
             done = held.popleft()
-            write.call("VmbChannelPacketComplete", f"PacketCompletionContext=0x{done:x} BufSize=0", "", tid + 1, 0)
+            write.call(
+                "VmbChannelPacketComplete", f"PacketCompletionContext=0x{done:x} BufSize=0", "", tid + 1, 0
+            )
             free.append(done)
     else:
         packet = 0xFFFF_E000_0000_0000 + (handle & 0xFF_FFFF) * 0x100 + rng.randrange(64) * 0x40
@@ -88,7 +104,13 @@ def packet_work(write: Writer, handle: int, held: deque[int], free: list[int], r
         write.call("VmbPacketAllocate", channel, f"return=0x{packet:x}", tid)
         write.call("VmbPacketSetCompletionRoutine", f"{name} CompletionRoutine=0x77", "", tid)
         write.call("VmbPacketSend", f"{name} BufferLength=128 Flags=1", "status=0x0", tid)
-        write("in", "EvtVmbPacketCompletionRoutine", f"Packet=0x{packet:x} Status=0x0 BufferLength=0", tid + 1, 2)
+        write(
+            "in",
+            "EvtVmbPacketCompletionRoutine",
+            f"Packet=0x{packet:x} Status=0x0 BufferLength=0",
+            tid + 1,
+            2,
+        )
         write.call("VmbPacketFree", f"VmbPacket=0x{packet:x}", "", tid + 1, 2)
         write("out", "EvtVmbPacketCompletionRoutine", "", tid + 1, 2)
 

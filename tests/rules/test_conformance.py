@@ -47,10 +47,12 @@ class Line:
 
     def init(self) -> None:
         slots = "Version=1 Size=48 Opened=1 Closed=1 Suspend=1 Started=1 PostStarted=1"
-        self.function("VmbChannelInitSetStateChangeCallbacks", f"{CH} StateChangeCallbacks=0x99 {slots}", "status=0")
+        self.function(
+            "VmbChannelInitSetStateChangeCallbacks", f"{CH} StateChangeCallbacks=0x99 {slots}", "status=0"
+        )
         self.function("VmbChannelInitSetMaximumPacketSize", f"{CH} PacketSize=64", "status=0")
 
-    def word(self, word: str) -> None:  # noqa: PLR0912, PLR0915 - a table of words, one branch each
+    def word(self, word: str) -> None:
         name, _, option = word.partition(":")
         match name:
             case "Init":
@@ -92,28 +94,43 @@ class Line:
                 self.packets += 1
                 q = hex(0x1000 + self.packets)
                 self.held.append(q)
-                self.add(f"in EvtVmbChannelProcessPacket {CH} Packet={q} Flags=0", f"out EvtVmbChannelProcessPacket Packet={q}", tid=9)
+                self.add(
+                    f"in EvtVmbChannelProcessPacket {CH} Packet={q} Flags=0",
+                    f"out EvtVmbChannelProcessPacket Packet={q}",
+                    tid=9,
+                )
             case "Complete":
                 q = self.held.pop(0) if self.held else "0x1001"
                 self.function("VmbChannelPacketComplete", f"PacketCompletionContext={q}", tid=9)
             case "PP.in":
-                self.add(f"in EvtVmbChannelProcessPacket {CH} Packet=0x1001 Flags=1", tid=9, irql=int(option or 0))
+                self.add(
+                    f"in EvtVmbChannelProcessPacket {CH} Packet=0x1001 Flags=1", tid=9, irql=int(option or 0)
+                )
                 self.held = ["0x1001"]
             case "PP.out":
                 self.add("out EvtVmbChannelProcessPacket Packet=0x1001", tid=9)
             case "Defer":
-                self.function("VmbChannelPacketDeferToPassive", "PacketCompletionContext=0x1001", tid=9, irql=2)
+                self.function(
+                    "VmbChannelPacketDeferToPassive", "PacketCompletionContext=0x1001", tid=9, irql=2
+                )
             case "Fail":
                 self.function("VmbChannelPacketFail", "PacketCompletionContext=0x1001", tid=9)
             case "GetExternalData":
                 status = {"pend": "STATUS_PENDING", "ok": "STATUS_SUCCESS"}[option]
-                self.function("VmbChannelPacketGetExternalData", "PacketCompletionContext=0x1001 Flags=0", f"status={status}", tid=9)
+                self.function(
+                    "VmbChannelPacketGetExternalData",
+                    "PacketCompletionContext=0x1001 Flags=0",
+                    f"status={status}",
+                    tid=9,
+                )
             case "Alloc":
                 self.packets += 1
                 self.function("VmbPacketAllocate", CH, f"return={hex(0x2000 + self.packets)}")
             case "PacketInit":
                 self.packets = 1
-                self.function("VmbPacketInitialize", f"{CH} VmbPacket=0x2001 ByteCount=128", "VmbPacket=0x2001 status=0")
+                self.function(
+                    "VmbPacketInitialize", f"{CH} VmbPacket=0x2001 ByteCount=128", "VmbPacket=0x2001 status=0"
+                )
             case "SetRoutine":
                 self.function("VmbPacketSetCompletionRoutine", f"{self.packet()} CompletionRoutine=0x77")
             case "Send" | "SENT":
@@ -129,7 +146,11 @@ class Line:
                 self.add(f"ret VmbPacketSend status={'0' if name == 'Send.ok' else '0xC0000001'}")
             case "completion":
                 packet = self.packet().replace("PacketObject", "Packet")
-                self.add(f"in EvtVmbPacketCompletionRoutine {packet} Status=0", "out EvtVmbPacketCompletionRoutine", tid=9)
+                self.add(
+                    f"in EvtVmbPacketCompletionRoutine {packet} Status=0",
+                    "out EvtVmbPacketCompletionRoutine",
+                    tid=9,
+                )
             case "Free":
                 self.function("VmbPacketFree", self.packet().replace("PacketObject", "VmbPacket"))
             case "Gpadl" | "Create":
@@ -164,9 +185,11 @@ class Line:
 
 
 CHANNEL = [
-    ("TC1", "s", "Init ENABLE START OPEN Started.in Started.out PP PostStarted.in PP PostStarted.out PP Disable.call STOP Complete Complete Complete CLOSE Disable.ret Cleanup", ACCEPT),
+    ("TC1", "s", "Init ENABLE START OPEN Started.in Started.out PP PostStarted.in PP PostStarted.out PP "
+     "Disable.call STOP Complete Complete Complete CLOSE Disable.ret Cleanup", ACCEPT),
     ("TC2", "s", "Init ENABLE OPEN Start.call RUN Start.ret PP Complete STOP CLOSE OPEN RUN", ACCEPT),
-    ("TC3", "c", "Init Enable.call OPEN RUN Enable.ok START PP Complete STOP CLOSE DISABLE Init ENABLE OPEN", ACCEPT),
+    ("TC3", "c", "Init Enable.call OPEN RUN Enable.ok START PP Complete STOP CLOSE DISABLE Init "
+     "ENABLE OPEN", ACCEPT),
     ("TC6", "c", "Init ENABLE OPEN RUN PP Pause.call STOP Complete Pause.ret CLOSE DISABLE Cleanup", ACCEPT),
     ("TC8", "c", "Init ENABLE Opened.in Opened.fail CLOSE DISABLE Cleanup", ACCEPT),
     ("TC9", "s", "Init Cleanup", ACCEPT),
@@ -239,7 +262,9 @@ WAITING = {
 
 def run(line: Line) -> TraceResult:
     info = TraceInfo(start=Start.KNOWN, end=End.STOPPED, records_all=True)
-    reader = read_text("\n".join(["%kmtrace 1", "%start known", "%records all", *line.text]) + "\n", defaults=info)
+    reader = read_text(
+        "\n".join(["%kmtrace 1", "%start known", "%records all", *line.text]) + "\n", defaults=info
+    )
     result = check(bundled_spec(), Options(), reader)
     assert not result.problems
     return result

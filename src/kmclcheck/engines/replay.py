@@ -16,8 +16,20 @@ from kmclcheck.engines.monitor import Monitor, Options, Progress, run
 from kmclcheck.engines.monitor.ledger import Evidence
 from kmclcheck.engines.monitor.store import HistoryEntry
 from kmclcheck.model.event import End, Event, Start, TraceInfo
-from kmclcheck.model.expr import AnyChild, Expr, FieldIn, Inside, IsSet, Latest, OpenFrame, Overlapped, Scalar, walk
-from kmclcheck.model.expr import Compare, HasBits
+from kmclcheck.model.expr import (
+    AnyChild,
+    Compare,
+    Expr,
+    FieldIn,
+    HasBits,
+    Inside,
+    IsSet,
+    Latest,
+    OpenFrame,
+    Overlapped,
+    Scalar,
+    walk,
+)
 from kmclcheck.model.finding import Finding, Slice, TraceResult
 from kmclcheck.model.spec import Check, EventKind, Spec
 from kmclcheck.semantics.index import SpecIndex, build_index
@@ -104,7 +116,9 @@ class Explainer:
             events = {n: e for n, e in events.items() if n <= evidence.number}
         return sorted(events.items())
 
-    def _replay(self, finding: Finding, evidence: Evidence, events: tuple[Event, ...]) -> frozenset[str] | None:
+    def _replay(
+        self, finding: Finding, evidence: Evidence, events: tuple[Event, ...]
+    ) -> frozenset[str] | None:
         """Run the monitor on a slice; return the other rules it broke, or ``None`` if not this one."""
         known = evidence.complete and not evidence.cut
         info = TraceInfo(
@@ -137,7 +151,9 @@ class Explainer:
             kept.append((evidence.number, finding.hung_call))
         return tuple(event for _, event in kept)
 
-    def _filter(self, story: list[HistoryEntry], fields: frozenset[Field], names: frozenset[str]) -> list[HistoryEntry]:
+    def _filter(
+        self, story: list[HistoryEntry], fields: frozenset[Field], names: frozenset[str]
+    ) -> list[HistoryEntry]:
         """Drop calls neither edge of which can influence a field of the cone."""
         return [entry for entry in story if self._matters(entry[1].name, fields, names)]
 
@@ -147,7 +163,9 @@ class Explainer:
             return True
         for phase in (decl.entry, decl.exit):
             index = self.index.events[name, phase]
-            if index.births or any(a.kind == k and a.field == f for a in index.assignments for k, f in fields):
+            if index.births or any(
+                a.kind == k and a.field == f for a in index.assignments for k, f in fields
+            ):
                 return True
             for lines in (index.lines, index.child_lines):
                 for kind, by_field in lines.items():
@@ -167,7 +185,9 @@ class Explainer:
             depth += 1 if event.phase is decl.entry else -1 if event.phase is decl.exit else 0
             values = tuple(now for name, now in state.fields.items() if (state.kind.name, name) in fields)
             marks.append((state.kind.name, values) if depth == 0 else None)
-        last = {mark: at for at, mark in enumerate(marks) if mark is not None and story[at][0] < evidence.number}
+        last = {
+            mark: at for at, mark in enumerate(marks) if mark is not None and story[at][0] < evidence.number
+        }
         kept: list[HistoryEntry] = []
         at = 0
         while at < len(story):
@@ -214,7 +234,12 @@ def _reads(exprs: list[Expr]) -> tuple[set[Field], set[str]]:
                     fields.update((t.kind, t.field) for t in (left, right) if isinstance(t, Scalar))
                 case HasBits(term=Scalar(kind=kind, field=field)):
                     fields.add((kind, field))
-                case Inside(names=frames) | OpenFrame(names=frames) | Overlapped(names=frames) | Latest(names=frames):
+                case (
+                    Inside(names=frames)
+                    | OpenFrame(names=frames)
+                    | Overlapped(names=frames)
+                    | Latest(names=frames)
+                ):
                     names.update(frames)
                 case AnyChild():
                     pass

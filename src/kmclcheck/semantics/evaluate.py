@@ -111,8 +111,8 @@ def evaluate(expr: Expr, env: Environment) -> Truth4:
         case Compare(op, left, right):
             return compare(op, term_value(left, env), term_value(right, env))
         case HasBits(term, mask):
-            value = term_value(term, env)
-            return from_bool(value & mask == mask) if isinstance(value, int) else MISSING
+            bits = term_value(term, env)
+            return from_bool(bits & mask == mask) if isinstance(bits, int) else MISSING
         case StatusOk():
             status = env.status()
             return from_bool(None if status is None else is_success(status))
@@ -169,13 +169,13 @@ class FieldsOnly:
     inside = running = overlapped = latest = any_child = no_child = sometime = _missing
 
 
-def evaluate_fields(expr: Expr, kind: str, fields: Mapping[str, Possible]) -> Truth4:
+def evaluate_fields(expr: Expr, fields: Mapping[str, Possible], kind: str) -> Truth4:
     """Return how certain a condition is if only the fields of one object are known."""
     match expr:
         case And(operands):
-            return min((evaluate_fields(o, kind, fields) for o in operands), default=Truth4.TRUE)
+            return min((evaluate_fields(o, fields, kind) for o in operands), default=Truth4.TRUE)
         case Or(operands):
-            return max((evaluate_fields(o, kind, fields) for o in operands), default=Truth4.FALSE)
+            return max((evaluate_fields(o, fields, kind) for o in operands), default=Truth4.FALSE)
         case Not(FieldIn(kind=other)) | FieldIn(kind=other) if other != kind:
             return MISSING
         case _:

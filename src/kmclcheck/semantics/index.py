@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 
 from kmclcheck.model.event import Phase
 from kmclcheck.model.expr import (
+    AnyChild,
     Atom,
+    Compare,
     Expr,
     FieldIn,
+    HasBits,
     Inside,
     IsSet,
     Latest,
@@ -16,10 +19,10 @@ from kmclcheck.model.expr import (
     OpenFrame,
     Overlapped,
     Scalar,
+    Sometime,
     Truth,
     walk,
 )
-from kmclcheck.model.expr import AnyChild, Compare, HasBits, Sometime
 from kmclcheck.model.spec import (
     Assignment,
     Birth,
@@ -103,7 +106,8 @@ def build_index(spec: Spec, enabled: frozenset[str]) -> SpecIndex:
     for index in events.values():
         _find_slots(spec, index)
     silent = {
-        kind: {m.field: m.transitions for m in spec.machines.values() if m.kind == kind} for kind in spec.kinds
+        kind: {m.field: m.transitions for m in spec.machines.values() if m.kind == kind}
+        for kind in spec.kinds
     }
     return SpecIndex(spec, events, end_checks, rules, _tracked(events), silent)
 

@@ -82,7 +82,7 @@ class Records:
         while True:
             events = self._lines(kind).items()
             unseen = [lines for event, lines in events if self._may_hide(event, kind, now, parent)]
-            wider = close(now, unseen, lambda e, f: evaluate_fields(e, kind.name, f))
+            wider = close(now, unseen, lambda e, f: evaluate_fields(e, f, kind.name))
             if wider == now:
                 return now
             now = wider

@@ -57,7 +57,9 @@ def _observe(now: Possible, lines: Iterable[Transition], guard: Guard) -> Possib
     return now
 
 
-def close(fields: Mapping[str, Possible], unseen: Sequence[FieldLines], guard: FieldGuard) -> dict[str, Possible]:
+def close(
+    fields: Mapping[str, Possible], unseen: Sequence[FieldLines], guard: FieldGuard
+) -> dict[str, Possible]:
     """Return an object's fields widened by what unrecorded events may have done to it since.
 
     ``unseen`` holds the lines of each such event. It can have happened only if every field it has

@@ -112,7 +112,7 @@ def in_sequence(
                     window._credit = 0
                     yield item
                     continue
-            else:
+            elif isinstance(item, Loss):
                 window.lose(item)
                 yield item
                 continue

@@ -11,10 +11,23 @@ from kmclcheck.engines.monitor.ledger import Broken, Ledger, open_reason
 from kmclcheck.engines.monitor.plan import EventPlan, Outcome, compute, make_plans
 from kmclcheck.engines.monitor.recording import Recording
 from kmclcheck.engines.monitor.resolve import inherited, resolve
-from kmclcheck.engines.monitor.state import UNKNOWN_HANDLES_KEPT, NAMES_KEPT, Run
+from kmclcheck.engines.monitor.state import NAMES_KEPT, UNKNOWN_HANDLES_KEPT, Run
 from kmclcheck.engines.monitor.store import HISTORY_LIMIT, Obj, Store
 from kmclcheck.model.event import Event, Loss, Phase, TraceInfo
-from kmclcheck.model.expr import Compare, HasBits, Irql, Not, Or, And, Truth, Arg, Number, StatusIn, StatusOk, Expr
+from kmclcheck.model.expr import (
+    And,
+    Arg,
+    Compare,
+    Expr,
+    HasBits,
+    Irql,
+    Not,
+    Number,
+    Or,
+    StatusIn,
+    StatusOk,
+    Truth,
+)
 from kmclcheck.model.spec import Check, Party, Spec
 from kmclcheck.semantics.index import SpecIndex
 
@@ -142,7 +155,11 @@ class Monitor:
         self, event: Event, plan: EventPlan, thread: Thread, frame: Frame | None, status: int | None
     ) -> None:
         run = self.run
-        if frame is not None and plan.inherits and (frame.version == run.store.version or inherited(run, frame)):
+        if (
+            frame is not None
+            and plan.inherits
+            and (frame.version == run.store.version or inherited(run, frame))
+        ):
             objs = frame.objs
         else:
             objs = {}
@@ -222,9 +239,8 @@ class Monitor:
             return
         if primary.retired and not primary.state.dead:
             run.store.revive(primary, objs.get(run.store.kinds[primary.kind].kind.parent or ""))
-        if primary.state.dead and not primary.temporary:
-            if run.store.kinds[primary.kind].live.get(primary.key) is primary:
-                self.endings.object_ended(event, thread, frame, objs, primary)
+        if primary.state.dead and run.store.kinds[primary.kind].live.get(primary.key) is primary:
+            self.endings.object_ended(event, thread, frame, objs, primary)
 
     def _recovered(self, objs: dict[str, Obj], outcome: Outcome, told: list[Broken]) -> None:
         """A rule that holds again on an object can be broken on it again, as a new fault."""
@@ -289,7 +305,9 @@ class Monitor:
         run.recent = [r for r in run.recent if time - r[0] <= window]
         if tied:
             gone = [
-                f for _, cpu, f, obj in run.recent if cpu != event.cpu and (obj in family or obj.parent in family)
+                f
+                for _, cpu, f, obj in run.recent
+                if cpu != event.cpu and (obj in family or obj.parent in family)
             ]
             run.ledger.withdraw(gone, UNORDERED)
 

@@ -28,7 +28,9 @@ def take(run: Run, ctx: Context, plan: EventPlan, outcome: Outcome) -> list[Brok
         obj.numbers = {**(obj.numbers or {}), name: value}
     for child, fields in children:
         table = run.store.kinds[child.kind].table
-        child.state = run.recording.settle(table.intern(fields), table, None if child.parent is None else child.parent.state)
+        child.state = run.recording.settle(
+            table.intern(fields), table, None if child.parent is None else child.parent.state
+        )
     for one in children_at_fault:
         # The obligation was due here and is reported; what becomes of the child is not known.
         one.obj.complete = False
@@ -108,7 +110,11 @@ def _child_moves(run: Run, ctx: Context, plan: EventPlan) -> list[tuple[Obj, dic
         if parent.temporary:
             run.store.doubt(info)
             continue
-        strays = [] if run.store.complete and not info.strays else [o for o in info.live.values() if o.parent is None]
+        strays = (
+            []
+            if run.store.complete and not info.strays
+            else [o for o in info.live.values() if o.parent is None]
+        )
         for child in [c for c in (parent.children or ()) if c.kind == kind] + strays:
             run.store.refresh(child)
             fields = dict(child.state.fields)

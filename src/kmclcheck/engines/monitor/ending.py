@@ -29,7 +29,9 @@ class Endings:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self._own = {kind: all(_own_fields(kind, c) for _, c in cs) for kind, cs in run.index.end_checks.items()}
+        self._own = {
+            kind: all(_own_fields(kind, c) for _, c in cs) for kind, cs in run.index.end_checks.items()
+        }
         self._decided: dict[StateVec, tuple[str, ...] | None] = {}
         self._hits: dict[StateVec, int] = {}
 
@@ -60,9 +62,13 @@ class Endings:
         state = obj.state
         if state not in self._decided:
             one = Context(self.run, event, thread, None, {obj.kind: obj})
-            levels = [(r.id, judge(c, lambda e: evaluate(e, one))) for r, c in self.run.index.end_checks[obj.kind]]
+            levels = [
+                (r.id, judge(c, lambda e: evaluate(e, one))) for r, c in self.run.index.end_checks[obj.kind]
+            ]
             well = all(level is None or level > MISSING for _, level in levels)
-            self._decided[state] = tuple(rule for rule, level in levels if level is not None) if well else None
+            self._decided[state] = (
+                tuple(rule for rule, level in levels if level is not None) if well else None
+            )
         return self._decided[state]
 
     def _judge(self, ctx: Context, obj: Obj, checks: Sequence[tuple[Rule, Check]]) -> None:
@@ -116,9 +122,9 @@ class Endings:
         """
         for thread in self.run.threads.values():
             for frame in thread.frames:
-                if frame.name in check.hung_in and not frame.faulty and frame.certain:
-                    if any(held is obj or held is obj.parent for held in frame.objs.values()):
-                        return frame.event
+                waits = frame.name in check.hung_in and not frame.faulty and frame.certain
+                if waits and any(held is obj or held is obj.parent for held in frame.objs.values()):
+                    return frame.event
         return None
 
 
@@ -126,5 +132,3 @@ def _own_fields(kind: str, check: Check) -> bool:
     exprs = [check.when, check.require]
     reads = [node for expr in exprs for node in walk(expr) if isinstance(node, FieldIn)]
     return not context_atoms(exprs) and all(node.kind == kind for node in reads)
-
-

@@ -64,7 +64,12 @@ def _compile(atom: Expr) -> Fact:
         case HasBits(Arg(name), mask):
 
             def has_bits(
-                run: Run, event: Event, thread: Thread, frame: Frame | None, objs: dict[str, Obj], status: int | None
+                run: Run,
+                event: Event,
+                thread: Thread,
+                frame: Frame | None,
+                objs: dict[str, Obj],
+                status: int | None,
             ) -> Truth4:
                 value = argument(run, event, frame, name)
                 return MISSING if value is None else TRUE if value & mask == mask else FALSE
@@ -73,7 +78,12 @@ def _compile(atom: Expr) -> Fact:
         case IsSet(kind, name):
 
             def is_set(
-                run: Run, event: Event, thread: Thread, frame: Frame | None, objs: dict[str, Obj], status: int | None
+                run: Run,
+                event: Event,
+                thread: Thread,
+                frame: Frame | None,
+                objs: dict[str, Obj],
+                status: int | None,
             ) -> Truth4:
                 obj = objs.get(kind)
                 value = None if obj is None else obj.number(name)
@@ -83,16 +93,28 @@ def _compile(atom: Expr) -> Fact:
         case Compare(op, Arg(name), Scalar(kind, field)):
 
             def compared(
-                run: Run, event: Event, thread: Thread, frame: Frame | None, objs: dict[str, Obj], status: int | None
+                run: Run,
+                event: Event,
+                thread: Thread,
+                frame: Frame | None,
+                objs: dict[str, Obj],
+                status: int | None,
             ) -> Truth4:
                 obj = objs.get(kind)
-                return compare(op, argument(run, event, frame, name), None if obj is None else obj.number(field))
+                return compare(
+                    op, argument(run, event, frame, name), None if obj is None else obj.number(field)
+                )
 
             return compared
         case Inside(names, None):
 
             def inside(
-                run: Run, event: Event, thread: Thread, frame: Frame | None, objs: dict[str, Obj], status: int | None
+                run: Run,
+                event: Event,
+                thread: Thread,
+                frame: Frame | None,
+                objs: dict[str, Obj],
+                status: int | None,
             ) -> Truth4:
                 return run.inside(event, thread, names, None)
 
@@ -100,7 +122,12 @@ def _compile(atom: Expr) -> Fact:
         case Latest(names):
 
             def newest(
-                run: Run, event: Event, thread: Thread, frame: Frame | None, objs: dict[str, Obj], status: int | None
+                run: Run,
+                event: Event,
+                thread: Thread,
+                frame: Frame | None,
+                objs: dict[str, Obj],
+                status: int | None,
             ) -> Truth4:
                 return latest(frame, names)
 
@@ -108,7 +135,12 @@ def _compile(atom: Expr) -> Fact:
         case _:
 
             def general(
-                run: Run, event: Event, thread: Thread, frame: Frame | None, objs: dict[str, Obj], status: int | None
+                run: Run,
+                event: Event,
+                thread: Thread,
+                frame: Frame | None,
+                objs: dict[str, Obj],
+                status: int | None,
             ) -> Truth4:
                 return evaluate(atom, Context(run, event, thread, frame, objs, status))
 

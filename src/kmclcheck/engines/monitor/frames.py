@@ -14,15 +14,22 @@ MAYBE_LIMIT = 64
 class Frame:
     """A call or callback that is running, or (``certain`` false) may be.
 
-    ``version`` is the store's at the entry. ``objs`` are the objects of its entry by kind, parents included. ``faulty``: the entry itself
-    broke a driver's rule.
+    ``version`` is the store's at the entry. ``objs`` are the objects of its entry by kind, parents
+    included. ``faulty``: the entry itself broke a driver's rule.
     """
 
     __slots__ = ("certain", "event", "faulty", "latch", "name", "number", "objs", "overlaps", "serial",
                  "thread", "version")  # fmt: skip
 
     def __init__(
-        self, name: str, event: Event, thread: Thread, serial: int, number: int, objs: dict[str, Obj], version: int
+        self,
+        name: str,
+        event: Event,
+        thread: Thread,
+        serial: int,
+        number: int,
+        objs: dict[str, Obj],
+        version: int,
     ) -> None:
         self.name = name
         self.number = number

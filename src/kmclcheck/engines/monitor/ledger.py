@@ -29,6 +29,9 @@ from kmclcheck.model.spec import Check, Party, Rule, Spec
 from kmclcheck.semantics.evaluate import evaluate
 from kmclcheck.semantics.truth import MISSING
 
+HOLDERS_KEPT = 16
+"""How many children a finding names as the reason why a condition over children is broken."""
+
 KIN_KEPT = 8
 """How many objects that a finding is only loosely about lend their story to its slice."""
 
@@ -206,7 +209,7 @@ def holders(one: Broken) -> list[ObjectRef]:
                 values = node.condition.values
                 if child.kind == node.kind and child.state.fields[node.condition.field].values <= values:
                     found.append(ref(child))
-    return found[:16]
+    return found[:HOLDERS_KEPT]
 
 
 def _evidence(one: Broken, number: int) -> Evidence:
@@ -214,7 +217,7 @@ def _evidence(one: Broken, number: int) -> Evidence:
     for node in walk(one.check.require):
         if isinstance(node, AnyChild):
             parent = one.ctx.objs.get(node.parent)
-            objs += [c for c in (parent.children or ())][:16] if parent is not None else []
+            objs += list(parent.children or ())[:HOLDERS_KEPT] if parent is not None else []
     if one.obj not in objs:
         objs.append(one.obj)
     if one.obj.parent is not None and one.obj.parent not in objs:
@@ -228,10 +231,17 @@ def _evidence(one: Broken, number: int) -> Evidence:
         others.update((id(o), o) for o in list(obj.children or ())[-KIN_KEPT:])
     kin = [o for o in others.values() if o not in objs][-KIN_KEPT:]
     return Evidence(
-        one.rule, one.check, number, None if one.check.event is None else one.ctx.event, ref(one.obj),
-        [list(o.history) for o in objs], [list(o.history) for o in kin], [(f.number, f.event) for f in thread.frames],
-        all(o.complete for o in objs), sum(o.cut for o in objs),
-    )  # fmt: skip
+        rule=one.rule,
+        check=one.check,
+        number=number,
+        event=None if one.check.event is None else one.ctx.event,
+        target=ref(one.obj),
+        stories=[list(o.history) for o in objs],
+        kin=[list(o.history) for o in kin],
+        frames=[(f.number, f.event) for f in thread.frames],
+        complete=all(o.complete for o in objs),
+        cut=sum(o.cut for o in objs),
+    )
 
 
 def _named(ctx: Context, obj: Obj) -> list[Obj]:
@@ -318,5 +328,3 @@ def _why(atom: Expr, ctx: Context, cause: str) -> str:
         case _:
             pass
     return cause
-
-

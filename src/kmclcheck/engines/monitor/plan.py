@@ -89,7 +89,9 @@ class EventPlan:
 def make_plans(index: SpecIndex) -> dict[EventKind, EventPlan]:
     """Make every event of the specification ready."""
     groups = latest_groups(index.spec)
-    return {kind: _make_plan(index, one, tuple(groups.get(kind[0], ()))) for kind, one in index.events.items()}
+    return {
+        kind: _make_plan(index, one, tuple(groups.get(kind[0], ()))) for kind, one in index.events.items()
+    }
 
 
 def _make_plan(spec: SpecIndex, index: EventIndex, groups: tuple[tuple[str, ...], ...]) -> EventPlan:
@@ -107,7 +109,9 @@ def _make_plan(spec: SpecIndex, index: EventIndex, groups: tuple[tuple[str, ...]
     derived = tuple((k, child) for k in others for child in index.slots if kinds[child].parent == k)
     inputs = tuple((s.kind, s.param) for s in named if not s.output and not s.scoped)
     links = tuple((s.kind, s.parent) for s in named if s.parent is not None and s.parent in decl.objects)
-    moved = {k for k, fields in index.lines.items() if any(not t.observe for ls in fields.values() for t in ls)}
+    moved = {
+        k for k, fields in index.lines.items() if any(not t.observe for ls in fields.values() for t in ls)
+    }
     at_exit = expressions(spec.events[decl.name, decl.exit])
     return EventPlan(
         index=index,
@@ -120,12 +124,21 @@ def _make_plan(spec: SpecIndex, index: EventIndex, groups: tuple[tuple[str, ...]
         links=links,
         facts=make_facts(context_atoms(expressions(index))),
         effects=frozenset(moved | {a.kind for a in index.assignments} | set(index.births)),
-        awaited=tuple(dict.fromkeys(n.condition for e in at_exit for n in walk(e) if isinstance(n, Sometime))),
+        awaited=tuple(
+            dict.fromkeys(n.condition for e in at_exit for n in walk(e) if isinstance(n, Sometime))
+        ),
         groups=groups,
         tracked=decl.name in spec.tracked,
         inherits=not index.is_entry and not index.births and not any(s.output or s.scoped for s in named),
-        inert=not index.is_entry and not (index.lines or index.checks or index.births or index.each_checks
-                                          or index.assignments or index.child_lines),  # fmt: skip
+        inert=not index.is_entry
+        and not (
+            index.lines
+            or index.checks
+            or index.births
+            or index.each_checks
+            or index.assignments
+            or index.child_lines
+        ),
         uses_thread=index.uses_thread,
         simple=not (index.each_checks or index.child_lines or index.assignments),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from kmclcheck.engines.monitor.store import StateTable, StateVec
 from kmclcheck.model.event import TraceInfo
 from kmclcheck.model.expr import FieldIn
@@ -29,7 +31,9 @@ class Recording:
             for kind in ((decl.name, decl.entry), (decl.name, decl.exit)):
                 if is_declared(info, *kind, decl.callback):
                     self.recorded.add(kind)
-        self._conditional = {d.name: d.recorded_when for d in spec.events.values() if isinstance(d.recorded_when, FieldIn)}
+        self._conditional = {
+            d.name: d.recorded_when for d in spec.events.values() if isinstance(d.recorded_when, FieldIn)
+        }
         self._cache: dict[tuple[str, frozenset[str], bool], Silent] = {}
         self._settled: dict[tuple[StateVec, frozenset[str]], StateVec] = {}
 
@@ -52,9 +56,8 @@ class Recording:
         if found is None:
             found = self._perhaps_reborn(state, table)
             while unseen := self._unseen(found, outer):
-                kind = found.kind.name
-                wider = table.intern(close(found.fields, unseen, lambda e, f: evaluate_fields(e, kind, f)))
-                wider = self._perhaps_reborn(wider, table)
+                guard = partial(evaluate_fields, kind=found.kind.name)
+                wider = self._perhaps_reborn(table.intern(close(found.fields, unseen, guard)), table)
                 if wider is found:
                     break
                 found = wider

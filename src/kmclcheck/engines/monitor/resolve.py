@@ -26,7 +26,7 @@ def resolve(
         kind = slot.kind
         if frame is None or (held := frame.objs.get(kind)) is None:
             handle = args.get(slot.param)
-            if handle and flat and slot.plain:
+            if flat and slot.plain and handle and type(handle) is int:
                 # The common case: an ordinary handle of a living object.
                 info = kinds[kind]
                 obj = info.live.get(handle)

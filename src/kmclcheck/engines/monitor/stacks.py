@@ -42,7 +42,9 @@ def _search(run: Run, event: Event, plan: EventPlan, thread: Thread) -> Frame | 
     if not fitting:
         # An entry or an exit may lack its thread id; then the other record of the call tells.
         nameless = run.nameless(event)
-        others = ([nameless] if nameless is not None else []) if thread.identified else list(run.threads.values())
+        others = (
+            ([nameless] if nameless is not None else []) if thread.identified else list(run.threads.values())
+        )
         fitting = [f for t in others for f in t.open(name) if _fits(run, event, plan, f)]
         if len(fitting) == 1:
             fitting[0].thread.drop(fitting[0])

@@ -105,7 +105,9 @@ class Obj:
         "watch",
     )
 
-    def __init__(self, kind: str, key: Key, handle: int, endpoint: str, state: StateVec, complete: bool) -> None:
+    def __init__(
+        self, kind: str, key: Key, handle: int, endpoint: str, state: StateVec, complete: bool
+    ) -> None:
         self.kind = kind
         self.key = key
         self.handle = handle
@@ -168,7 +170,8 @@ class KindInfo:
 
     ``live`` objects, ``dead`` ones still remembered, and ``pinned`` dead ones with findings. An object
     whose epoch is not ``now`` is out of date: something may have happened to it unseen.
-    ``absent``: the state of a handle that names nobody. ``strays``: some object of the kind may be anybody's child.
+    ``absent``: the state of a handle that names nobody. ``strays``: some object of the kind may be
+    anybody's child.
     """
 
     kind: ObjectKind
@@ -222,10 +225,16 @@ class Store:
         if obj is None and info.pinned:
             obj = info.pinned.pop(key, None)
         if obj is None:
-            certain = self.complete and info.epoch == 0 and info.births_recorded and key not in self.unknown_handles
+            certain = (
+                self.complete and info.epoch == 0 and info.births_recorded and key not in self.unknown_handles
+            )
             if info.kind.scoped:
                 certain = certain and parent is not None and parent.complete
-            state = (info.absent or info.table.absent) if certain and not info.kind.unknown_if_absent else info.table.top
+            state = (
+                (info.absent or info.table.absent)
+                if certain and not info.kind.unknown_if_absent
+                else info.table.top
+            )
             obj = Obj(kind, key, handle, endpoint, state, certain and not info.kind.unknown_if_absent)
             obj.epoch = info.now
             if certain and state.dead:
