@@ -107,7 +107,7 @@ def _make_plan(spec: SpecIndex, index: EventIndex, groups: tuple[tuple[str, ...]
     # Children before parents: a parent's parent is found through the parent.
     others = [kind for kind in reversed(index.slots) if kind not in decl.objects]
     derived = tuple((k, child) for k in others for child in index.slots if kinds[child].parent == k)
-    inputs = tuple((s.kind, s.param) for s in named if not s.output and not s.scoped)
+    inputs = tuple((s.kind, s.param) for s in named if not s.output)
     links = tuple((s.kind, s.parent) for s in named if s.parent is not None and s.parent in decl.objects)
     moved = {
         k for k, fields in index.lines.items() if any(not t.observe for ls in fields.values() for t in ls)

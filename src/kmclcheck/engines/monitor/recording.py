@@ -35,6 +35,7 @@ class Recording:
             d.name: d.recorded_when for d in spec.events.values() if isinstance(d.recorded_when, FieldIn)
         }
         self._cache: dict[tuple[str, frozenset[str], bool], Silent] = {}
+        self._entries: dict[tuple[str, ...], bool] = {}
         self._settled: dict[tuple[StateVec, frozenset[str]], StateVec] = {}
 
     def see(self, kind: EventKind) -> bool:
@@ -44,6 +45,7 @@ class Recording:
         self.recorded.add(kind)
         self._cache.clear()
         self._settled.clear()
+        self._entries.clear()
         return True
 
     def settle(self, state: StateVec, table: StateTable, parent: StateVec | None) -> StateVec:
@@ -108,7 +110,10 @@ class Recording:
 
     def entries_recorded(self, names: tuple[str, ...]) -> bool:
         """Return whether no entry of these functions or callbacks can have gone unrecorded."""
-        return all(self.entry_recorded(name) for name in names)
+        found = self._entries.get(names)
+        if found is None:
+            found = self._entries[names] = all(self.entry_recorded(name) for name in names)
+        return found
 
     def entry_recorded(self, name: str) -> bool:
         return (name, self.spec.events[name].entry) in self.recorded

@@ -30,8 +30,12 @@ def resolve(
                 # The common case: an ordinary handle of a living object.
                 info = kinds[kind]
                 obj = info.live.get(handle)
-                if obj is not None and obj.epoch == info.now:
-                    objs[kind] = obj
+                if obj is not None:
+                    if obj.epoch == info.now:
+                        objs[kind] = obj
+                        continue
+                elif not info.kind.unknown_if_absent:
+                    objs[kind] = run.store.come_back(info, handle, handle, "", None)
                     continue
             found = _by_handle(run, event, plan, slot, objs, status)
         elif held.temporary and args.get(slot.param):

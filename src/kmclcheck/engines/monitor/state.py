@@ -34,6 +34,7 @@ class Run:
         self.lost = 0
         self.serial = 0
         self.watched = 0
+        self.some_nameless = False
         self.ties = info.window > 0
         self.loss_reason = ""
         self.unknown_names: dict[str, int] = {}
@@ -97,6 +98,7 @@ class Run:
         obj = Obj("thread", 0, event.tid or 0, event.endpoint, table.born if base else table.top, base)
         obj.epoch = self.store.kinds["thread"].now
         # Idle threads of an unknown CPU cannot be told apart either.
+        self.some_nameless = self.some_nameless or event.tid is None
         identified = bool(event.tid) or (event.tid == 0 and event.cpu is not None)
         thread = self.threads[key] = Thread(key, base, identified, obj)
         return thread
@@ -109,9 +111,10 @@ class Run:
         """Return whether a thread is inside one of the named calls (on the object, if given)."""
         level = thread.inside(names, obj)
         if level is FALSE:
-            nameless = self.nameless(event)
-            if nameless is not None and nameless.perhaps_inside(names, obj):
-                return MISSING
+            if self.some_nameless:
+                nameless = self.nameless(event)
+                if nameless is not None and nameless.perhaps_inside(names, obj):
+                    return MISSING
             if not self.recording.entries_recorded(names):
                 return MISSING
         return level

@@ -221,6 +221,10 @@ class Store:
             if obj.epoch != info.now:
                 self.forget(obj)
             return obj
+        return self.come_back(info, key, handle, endpoint, parent)
+
+    def come_back(self, info: KindInfo, key: Key, handle: int, endpoint: str, parent: Obj | None) -> Obj:
+        """Return the object of a handle that names no living one: a remembered one, or a new one."""
         obj = info.dead.pop(key, None)
         if obj is None and info.pinned:
             obj = info.pinned.pop(key, None)
@@ -235,7 +239,7 @@ class Store:
                 if certain and not info.kind.unknown_if_absent
                 else info.table.top
             )
-            obj = Obj(kind, key, handle, endpoint, state, certain and not info.kind.unknown_if_absent)
+            obj = Obj(info.kind.name, key, handle, endpoint, state, certain and not info.kind.unknown_if_absent)
             obj.epoch = info.now
             if certain and state.dead:
                 obj.judged = True
