@@ -63,6 +63,7 @@ class _Block:
         self._spec = spec
         self._rule: Rule = rule_of(finding, spec)
         self._verbose = verbose
+        self._told_all = True
         self._steps, self._hidden = self._shown_steps()
         lines = [step.event.line for step in self._steps]
         lines.append(finding.event.line if finding.event is not None else 0)
@@ -105,7 +106,17 @@ class _Block:
         steps = list(self._finding.history)
         if steps and self._finding.event is not None and steps[-1].event == self._finding.event:
             steps.pop()
-        if self._verbose or len(steps) <= _STEPS_SHOWN:
+        if self._verbose:
+            return steps, 0
+        part = self._finding.slice
+        if part is not None and part.replayed and part.reduced:
+            # What reproduces the fault tells it best; the rest of the story is there with -v.
+            kept = {id(event) for event in part.events}
+            told = [step for step in steps if id(step.event) in kept]
+            if told and len(told) < len(steps):
+                self._told_all = False
+                steps = told
+        if len(steps) <= _STEPS_SHOWN:
             return steps, 0
         return steps[-_STEPS_SHOWN:], len(steps) - _STEPS_SHOWN
 
@@ -130,7 +141,8 @@ class _Block:
     def _skipped(self, last: int, line: int) -> None:
         # Lines stand for events: what lies between two events of the object belongs to others.
         if last and line - last > 1:
-            self._gap(plural(line - last - 1, "event") + " of other objects")
+            whose = " of other objects" if self._told_all else " that do not matter here"
+            self._gap(plural(line - last - 1, "event") + whose)
 
     def _gap(self, text: str) -> None:
         self._out.line((f"  {' ' * self._gutter} {self._out.gap} {text}", "dim"))
