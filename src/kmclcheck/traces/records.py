@@ -43,6 +43,13 @@ def _names(records: set[tuple[str, Phase]]) -> list[str]:
     return words
 
 
+def excludes(info: TraceInfo, name: str, phase: Phase, callback: bool = False) -> bool:
+    """Say whether the trace declares that such events are not recorded."""
+    group = "callbacks" if callback else "functions"
+    words = {group, f"{group}.{phase.value}"}
+    return (name, phase) in info.records_not or not words.isdisjoint(info.records_not_groups)
+
+
 def is_declared(info: TraceInfo, name: str, phase: Phase, callback: bool) -> bool:
     """Say whether every such event stands in the trace, apart from losses. Exclusions win.
 
@@ -53,6 +60,6 @@ def is_declared(info: TraceInfo, name: str, phase: Phase, callback: bool) -> boo
         return is_declared(info, name, entry, callback) and is_declared(info, name, leave, callback)
     group = "callbacks" if callback else "functions"
     kind, words = (name, phase), {group, f"{group}.{phase.value}"}
-    if kind in info.records_not or not words.isdisjoint(info.records_not_groups):
+    if excludes(info, name, phase, callback):
         return False
     return info.records_all or kind in info.records or not words.isdisjoint(info.records_groups)

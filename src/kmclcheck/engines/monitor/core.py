@@ -165,7 +165,7 @@ class Monitor:
             objs = {}
             resolve(run, event, plan, frame, objs, status)
         if plan.uses_thread:
-            objs["thread"] = run.thread_object(thread, event)
+            objs["thread"] = run.thread_object(thread, event, "thread" in plan.effects)
         if run.ties and event.seq is None and event.time is not None:
             self._ties(event, objs)
 

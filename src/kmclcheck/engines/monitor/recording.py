@@ -10,7 +10,7 @@ from kmclcheck.model.expr import FieldIn
 from kmclcheck.model.spec import EventKind, Spec, Transition
 from kmclcheck.semantics.evaluate import evaluate_fields
 from kmclcheck.semantics.transition import FieldLines, close
-from kmclcheck.traces.records import is_declared
+from kmclcheck.traces.records import excludes, is_declared
 
 Silent = tuple[FieldLines, ...]
 """The lines of each event that may happen unseen."""
@@ -29,7 +29,8 @@ class Recording:
         self.recorded: set[EventKind] = set()
         for decl in spec.events.values():
             for kind in ((decl.name, decl.entry), (decl.name, decl.exit)):
-                if is_declared(info, *kind, decl.callback):
+                # Functions of which only the name is published are taken as not used until one shows.
+                if is_declared(info, *kind, decl.callback) or not (decl.documented or excludes(info, *kind)):
                     self.recorded.add(kind)
         self._conditional = {
             d.name: d.recorded_when for d in spec.events.values() if isinstance(d.recorded_when, FieldIn)

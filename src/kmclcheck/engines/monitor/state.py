@@ -119,10 +119,16 @@ class Run:
                 return MISSING
         return level
 
-    def thread_object(self, thread: Thread, event: Event) -> Obj:
-        """Return the object that carries a thread's fields; nothing is known of nobody's."""
+    def thread_object(self, thread: Thread, event: Event, changes: bool) -> Obj:
+        """Return the object that carries a thread's fields.
+
+        Nothing is known of nobody's; what an event without a thread ``changes`` may be any thread's.
+        """
         if thread.identified:
             return thread.obj
+        if changes:
+            for other in self.threads.values():
+                self.store.forget(other.obj)
         obj = Obj("thread", 0, 0, event.endpoint, self.store.kinds["thread"].table.top, False)
         obj.epoch = self.store.kinds["thread"].now
         obj.temporary = True
