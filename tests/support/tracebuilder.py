@@ -123,9 +123,7 @@ class Thread:
     pid: int
     endpoint: str
 
-    def fn(
-        self, name: str, status: ArgValue | None = None, outs: Outs = None, /, **args: ArgValue
-    ) -> None:
+    def fn(self, name: str, status: ArgValue | None = None, outs: Outs = None, /, **args: ArgValue) -> None:
         """A whole call: entry and return with nothing of this thread between them."""
         self.call(name, **args)
         self.ret(name, status, outs, **args)
@@ -133,9 +131,7 @@ class Thread:
     def call(self, name: str, **args: ArgValue) -> None:
         self.trace.add(self, Phase.CALL, name, args, None)
 
-    def ret(
-        self, name: str, status: ArgValue | None = None, outs: Outs = None, /, **args: ArgValue
-    ) -> None:
+    def ret(self, name: str, status: ArgValue | None = None, outs: Outs = None, /, **args: ArgValue) -> None:
         """A return; of the arguments it repeats the handles."""
         kept = {k: v for k, v in args.items() if k in HANDLES} | dict(outs or {})
         self.trace.add(self, Phase.RET, name, kept, status)

@@ -63,6 +63,12 @@ class EventIndex:
     def is_entry(self) -> bool:
         return self.phase is self.decl.entry
 
+    @property
+    def is_inert(self) -> bool:
+        """Return whether this is a return that changes nothing and that no rule judges."""
+        matters = self.births or self.lines or self.child_lines or self.assignments
+        return not (self.is_entry or matters or self.checks or self.each_checks)
+
 
 @dataclass(slots=True)
 class SpecIndex:

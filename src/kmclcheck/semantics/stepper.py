@@ -1,8 +1,8 @@
 """What a step means, in the open: slow, readable, and the oracle of the engines.
 
-Nothing is compiled, cached, made lazy or thrown away. An event is worked out in full before
-anything changes; then its consequences are entered, and every object is widened by what the trace
-does not record. The order of events is taken as given: clocks play no part here.
+Nothing is compiled, cached or thrown away. An event is worked out in full before anything changes;
+then its consequences are entered, and every object is widened by what the trace does not record.
+The order of events is taken as given: clocks play no part here.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from kmclcheck.semantics.index import EventIndex, SpecIndex, expressions, latest
 from kmclcheck.semantics.stepper_ledger import Fault, Ledger, Report
 from kmclcheck.semantics.stepper_recording import Records, is_dead
 from kmclcheck.semantics.stepper_scene import Scene, is_output
+from kmclcheck.semantics.stepper_stacks import leave
 from kmclcheck.semantics.stepper_world import Frame, Thing, Thread, World
 from kmclcheck.semantics.transition import move, quarantine
 from kmclcheck.semantics.truth import FALSE, MISSING, TRUE, Possible, Truth4, known, unknown
@@ -99,16 +100,19 @@ class Stepper:
                 self.world.strange.add((event.endpoint, value))
                 for thing in list(self.world.things.values()):
                     if not thing.kind.scoped and thing.key == (event.endpoint, value):
-                        for child in [t for t in self.world.things.values() if t.parent is thing]:
-                            child.forget()
-                        thing.forget()
+                        below = [t for t in self.world.things.values() if t.parent is thing]
+                        for changed in (thing, *below):
+                            self.world.orphaned.add(changed.kind.name)
+                            changed.forget()
         self._latch(None)
 
     # One event.
 
     def _step(self, event: Event, index: EventIndex) -> None:
         thread = self.world.thread(event)
-        frame = None if index.is_entry else self._leave(event, index, thread)
+        frame, lost = (None, False) if index.is_entry else leave(self.world, event, index, thread)
+        if lost:
+            self.lose()
         scene = self._resolve(Scene(self.world, event, thread, frame), index)
         if self._shows_loss(scene, index):
             self.lose()
@@ -124,16 +128,18 @@ class Stepper:
                 if not any(f.rule.id == rule for f in told):
                     # Broken again after it held, it is a new fault.
                     thing.faults.pop(rule, None)
+            if thing.ended:
+                thing.parent = None
         self._latch(thread)
 
     def _work_out(self, scene: Scene, index: EventIndex) -> Consequences:
         what = Consequences()
         for rule, check in index.checks:
-            if check.target in scene.things and check.target not in scene.foreign:
+            if check.target in scene.things:
                 self._judge(rule, check, scene.things[check.target], scene, what)
         self._judge_children(scene, index, what)
         for kind, birth in index.births.items():
-            if kind in scene.things and kind not in scene.foreign:
+            if kind in scene.things:
                 level = evaluate(birth.guard, scene)
                 if level is not FALSE:
                     what.births[kind] = TRUE if level is TRUE else MISSING
@@ -152,7 +158,7 @@ class Stepper:
         if level is FALSE:
             what.faults.append(Fault(rule, thing, None if check.event is None else self.count))
             what.broken.append((thing, check))
-            if check.each:
+            if check.each and check.event is not None:
                 what.lapsed.append(thing)
         elif level is MISSING:
             self.ledger.opened[rule.id] += 1
@@ -164,11 +170,14 @@ class Stepper:
     def _judge_children(self, scene: Scene, index: EventIndex, what: Consequences) -> None:
         for rule, check in index.each_checks:
             parent = scene.things.get(check.each_of or self.spec.kinds[check.target].parent or "")
-            if parent is None or parent.kind.name in scene.foreign:
+            if parent is None:
                 continue
             for child in self.world.children(parent, check.target):
                 self._judge(rule, check, child, scene.having({**scene.things, check.target: child}), what)
-            if self.world.others(parent, check.target):
+            if not self.world.others(parent, check.target):
+                if not self.world.children(parent, check.target) and evaluate(check.when, scene) is not FALSE:
+                    self.ledger.decided[rule.id] += 1
+            else:
                 nobody = self.world.nobody(self.spec.kinds[check.target], scene.event.endpoint)
                 unseen = scene.having({**scene.things, check.target: nobody})
                 if verdict(check, unseen) in (FALSE, MISSING):
@@ -176,7 +185,7 @@ class Stepper:
 
     def _judge_deaths(self, scene: Scene, what: Consequences) -> None:
         """Judge the obligations of objects that end here."""
-        after = {kind: thing for kind, thing in scene.things.items() if not thing.passing and kind != "thread"}
+        after = {k: t for k, t in scene.things.items() if not t.passing and k != "thread"}
         later = Scene(self.world, scene.event, scene.thread, scene.frame, dict(scene.things))
         later.newborn = what.moved
         ending = [t for kind, t in after.items() if not t.ended and is_dead(t.kind, what.moved[kind])]
@@ -196,13 +205,13 @@ class Stepper:
         return any(
             evaluate(birth.guard, scene) is TRUE and evaluate(birth.loss_if, scene) is TRUE
             for kind, birth in index.births.items()
-            if kind in scene.things and kind not in scene.foreign
+            if kind in scene.things
         )
 
     def _assign(self, scene: Scene, index: EventIndex, what: Consequences) -> None:
         for assignment in index.assignments:
             thing = scene.things.get(assignment.kind)
-            if thing is None or assignment.kind in scene.foreign:
+            if thing is None:
                 continue
             level = evaluate(assignment.guard, scene)
             if level is TRUE:
@@ -222,22 +231,21 @@ class Stepper:
         for kind, thing in scene.things.items():
             start = scene.newborn.get(kind, thing.fields)
             fields, determined = dict(start), set()
-            if kind not in scene.foreign:
-                for name, lines in index.lines.get(kind, {}).items():
-                    fields[name], sure = move(start[name], lines, lambda e: evaluate(e, scene))
-                    if sure:
-                        determined.add(name)
-                if kind in what.births or not is_dead(thing.kind, start):
-                    for name in _read_by(what.broken, thing) - determined:
-                        fields[name] = quarantine(thing.kind.enums[name])
+            for name, lines in index.lines.get(kind, {}).items():
+                fields[name], sure = move(start[name], lines, lambda e: evaluate(e, scene))
+                if sure:
+                    determined.add(name)
+            if kind in what.births or not is_dead(thing.kind, start):
+                for name in _read_by(what.broken, thing) - determined:
+                    fields[name] = quarantine(thing.kind.enums[name])
             what.moved[kind] = self._widened(thing, fields, scene, what)
         scene.newborn = {}
 
     def _widened(self, thing: Thing, fields: Fields, scene: Scene, what: Consequences) -> Fields:
-        parent = thing.parent
-        above = None
+        parent, above = thing.parent, None
         if parent is not None:
-            above = what.moved.get(parent.kind.name) if scene.things.get(parent.kind.name) is parent else parent.fields
+            here = scene.things.get(parent.kind.name) is parent
+            above = what.moved.get(parent.kind.name) if here else parent.fields
         return self.records.widen(thing.kind, fields, above)
 
     def _move_children(self, scene: Scene, index: EventIndex, what: Consequences) -> None:
@@ -245,8 +253,6 @@ class Stepper:
             parent = scene.things.get(self.spec.kinds[kind].parent or "")
             if parent is None or parent.passing:
                 self.world.doubt(kind)
-                continue
-            if parent.kind.name in scene.foreign:
                 continue
             for child in self.world.children(parent, kind) + self.world.strays(kind):
                 fields = dict(child.fields)
@@ -275,81 +281,85 @@ class Stepper:
             thing.fields = self.records.widen(thing.kind, thing.fields, above)
         for kind, thing in scene.things.items():
             thing.named = thing.named or kind == index.primary or kind in changed or kind in what.births
-            if not thing.passing and kind != "thread":
+            told = scene.frame is None or scene.frame.held.get(kind) is not thing or not index.is_inert
+            if told and not thing.passing and kind != "thread":
                 thing.ended = thing.dead
-                if thing.ended:
-                    thing.parent = None
 
-    def _be_born(self, scene: Scene, index: EventIndex, thing: Thing, level: Truth4) -> None:
-        if not thing.dead and (thing.named or thing.complete):
-            for rule, check in self.index.end_checks.get(thing.kind.name, ()):
+    def _be_born(self, scene: Scene, index: EventIndex, old: Thing, level: Truth4) -> None:
+        if not old.dead and (old.named or old.complete):
+            for rule, check in self.index.end_checks.get(old.kind.name, ()):
                 # The handle is used again; what became of the old object is not known.
-                if verdict(check, scene.having({thing.kind.name: thing})) in (FALSE, MISSING):
+                if verdict(check, scene.having({old.kind.name: old})) in (FALSE, MISSING):
                     self.ledger.opened[rule.id] += 1
         if level is not TRUE:
-            thing.complete = False
-            thing.numbers = {}
+            old.complete = False
+            old.numbers = {}
+            return
+        if old.passing:
             return
         for child in self.world.things.values():
-            if child.parent is thing:
+            if child.parent is old:
                 child.parent = None
-        thing.incarnation += thing.named or thing.incarnation > 1
-        thing.complete = True
-        thing.blamed = thing.ended = False
-        thing.fields = {f.name: known(f.initial) for f in thing.kind.enums.values()}
-        thing.numbers, thing.entries, thing.faults = {}, {}, {}
-        above = thing.kind.parent or ""
+        fields = {f.name: known(f.initial) for f in old.kind.enums.values()}
+        new = Thing(old.kind, old.key, old.handle, old.endpoint, fields, True)
+        new.incarnation = old.incarnation + (0 if old.incarnation == 1 and not old.named else 1)
+        old.replaced, old.parent = True, None
+        above = new.kind.parent or ""
         parent = scene.things.get(above) if above in index.decl.objects else None
-        thing.parent = parent if parent is not None and not parent.passing else None
-        if thing.parent is None and above:
-            self.world.orphaned.add(thing.kind.name)
-        self.world.strange.discard((thing.endpoint, thing.handle))
+        new.parent = parent if parent is not None and not parent.passing and not parent.replaced else None
+        if new.parent is None and above:
+            self.world.orphaned.add(new.kind.name)
+        self.world.strange.discard((new.endpoint, new.handle))
+        self.world.things[new.kind.name, new.key] = new
+        scene.things[new.kind.name] = new
 
     # The objects of an event.
 
     def _resolve(self, scene: Scene, index: EventIndex) -> Scene:
+        """Find the objects of the event; a return speaks of those of its call."""
         decl, event, frame = index.decl, scene.event, scene.frame
         named = decl.objects
         for kind in index.slots:
-            if kind == "thread" and scene.thread is not None and scene.thread.thing is not None:
-                scene.things[kind] = scene.thread.thing
             if kind not in named:
                 continue
-            param, handle = named[kind], scene.value(named[kind])
+            handle = scene.value(named[kind])
             held = frame.held.get(kind) if frame is not None else None
-            output = is_output(decl, param)
-            if handle is None and held is not None:
-                thing = held[0]
+            output = is_output(decl, named[kind])
+            if held is not None and not (held.passing and handle):
+                thing = held
             elif handle is None:
-                if output and (not decl.callback if index.is_entry else scene.failed()):
+                if output and (index.is_entry or scene.failed()):
                     continue
                 thing = self._nobody(kind, index, event)
             elif handle == 0 and output:
                 continue
             else:
-                spec_kind = self.spec.kinds[kind]
-                thing = self.world.find(spec_kind, handle, event.endpoint, scene.things.get(spec_kind.parent or ""))
+                sort = self.spec.kinds[kind]
+                thing = self.world.find(sort, handle, event.endpoint, scene.things.get(sort.parent or ""))
                 if thing.passing:
                     thing = self._nobody(kind, index, event)
-            if held is not None and not held[0].passing and held != (thing, thing.incarnation):
-                scene.foreign.add(kind)
             scene.things[kind] = thing
-        for kind in index.slots:
+        for kind in reversed(index.slots):
             if kind not in scene.things and kind not in named:
                 below = [t for t in scene.things.values() if t.kind.parent == kind]
                 if below:
                     scene.things[kind] = below[0].parent or self._nobody(kind, index, event)
-        for kind, thing in scene.things.items():
+        if index.uses_thread and scene.thread is not None and scene.thread.thing is not None:
+            scene.things["thread"] = scene.thread.thing
+            if not scene.thread.identified and self._changes("thread", index):
+                for other in self.world.strangers(scene.thread):
+                    assert other.thing is not None
+                    other.thing.forget()
+        for thing in scene.things.values():
             parent = scene.things.get(thing.kind.parent or "")
             ours = parent is not None and parent.kind.name in named and not parent.passing
-            if ours and not thing.passing and kind not in scene.foreign:
+            if ours and thing.kind.name in named and not thing.passing and not thing.replaced:
                 thing.parent = parent
         return scene
 
     def _nobody(self, kind: str, index: EventIndex, event: Event) -> Thing:
         """Stand in for an object that is not named; whichever it is, the event may have changed it."""
-        moves = any(not line.observe for lines in index.lines.get(kind, {}).values() for line in lines)
-        if moves or kind in index.births or any(a.kind == kind for a in index.assignments):
+        if self._changes(kind, index):
             self.world.doubt(kind)
         if kind in index.births:
             self.world.orphaned.add(kind)
@@ -360,66 +370,24 @@ class Stepper:
                         thing.entries.pop(group, None)
         return self.world.nobody(self.spec.kinds[kind], event.endpoint)
 
+    @staticmethod
+    def _changes(kind: str, index: EventIndex) -> bool:
+        """Return whether the event may change an object of the kind that it concerns."""
+        moves = any(not line.observe for lines in index.lines.get(kind, {}).values() for line in lines)
+        return moves or kind in index.births or any(a.kind == kind for a in index.assignments)
+
     # Stacks.
-
-    def _leave(self, event: Event, index: EventIndex, thread: Thread) -> Frame | None:
-        """Take away the frame that a return belongs to."""
-        name = index.decl.name
-        open_frames = [f for f in thread.open if f.name == name and self._fits(event, index, f)]
-        if not open_frames:
-            if thread.based and thread.identified and self.records.entry(name):
-                # A return without its call.
-                self.lose()
-            return None
-        if not thread.identified and len(open_frames) > 1 and index.decl.objects:
-            # It belongs to one of several calls, and nothing tells to which.
-            for frame in open_frames:
-                frame.certain = False
-                if not self._names(event, index):
-                    for thing, _ in frame.held.values():
-                        thing.forget()
-            return None
-        stacked = [f for f in open_frames if f in thread.frames]
-        if not stacked:
-            thread.loose.remove(open_frames[-1])
-            return open_frames[-1]
-        found = stacked[-1]
-        if not thread.identified:
-            thread.frames.remove(found)
-            return found
-        at = thread.frames.index(found)
-        above = thread.frames[at + 1 :]
-        del thread.frames[at:]
-        if any(f.certain and self.records.exit(f.name) for f in above):
-            # A call without its return.
-            self.lose()
-        return found
-
-    def _names(self, event: Event, index: EventIndex) -> dict[str, int]:
-        """Return the handles by which a return can be matched with its call."""
-        found: dict[str, int] = {}
-        for kind, param in index.decl.objects.items():
-            handle = Scene(self.world, event, None, None).value(param)
-            if handle is not None and not is_output(index.decl, param) and not self.spec.kinds[kind].scoped:
-                found[kind] = handle
-        return found
-
-    def _fits(self, event: Event, index: EventIndex, frame: Frame) -> bool:
-        for kind, handle in self._names(event, index).items():
-            held = frame.held.get(kind)
-            if held is not None and not held[0].passing and held[0].key != (event.endpoint, handle):
-                return False
-        return True
 
     def _enter(self, scene: Scene, index: EventIndex, thread: Thread, faulty: bool) -> None:
         self._serial += 1
         name = index.decl.name
-        held = {k: (scene.things[k], scene.things[k].incarnation) for k in index.decl.objects if k in scene.things}
-        for thing, _ in list(held.values()):
-            if thing.parent is not None and thing.parent.kind.name not in index.decl.objects:
-                held[thing.parent.kind.name] = (thing.parent, thing.parent.incarnation)
+        held = dict(scene.things)
+        primary = held.get(index.primary or "")
+        if primary is not None:
+            if primary.parent is not None:
+                held.setdefault(primary.parent.kind.name, primary.parent)
             for group in self._groups.get(name, ()):
-                thing.entries[group] = self._serial
+                primary.entries[group] = self._serial
         frame = Frame(name, scene.event, thread, self._serial, held, index.primary, faulty=faulty)
         frame.certain = self.records.exit(name)
         for other in self.world.frames():
@@ -436,8 +404,7 @@ class Stepper:
         """Note what holds now, for conditions on the moments between two records of a thread."""
         for frame in self.world.frames():
             scene = Scene(self.world, frame.event, frame.thread, frame)
-            scene.things = {kind: thing for kind, (thing, _) in frame.held.items()}
-            scene.foreign = {kind for kind, (thing, number) in frame.held.items() if thing.incarnation != number}
+            scene.things = dict(frame.held)
             for condition, before in frame.latch.items():
                 now = evaluate(condition, scene)
                 frame.latch[condition] = now if frame.thread is recording else max(before, now)
@@ -469,13 +436,13 @@ class Stepper:
         """Return whether the trace ended by unloading, or in a call that waits for the object."""
         if self.info.end is not End.HUNG:
             return self.info.end is End.UNLOADED
-        for thread in self.world.threads.values():
-            for frame in thread.frames:
-                if frame.name in check.hung_in and frame.certain and not frame.faulty:
-                    held = [t for t, number in frame.held.values() if t.incarnation == number]
-                    if thing in held or (thing.parent is not None and thing.parent in held):
-                        return True
-        return False
+        waiting = (
+            frame
+            for thread in self.world.threads.values()
+            for frame in thread.frames
+            if frame.name in check.hung_in and frame.certain and not frame.faulty
+        )
+        return any(t is thing or t is thing.parent for frame in waiting for t in frame.held.values())
 
 
 def verdict(check: Check, scene: Scene) -> Truth4 | None:
@@ -488,8 +455,8 @@ def verdict(check: Check, scene: Scene) -> Truth4 | None:
     return required if applies is TRUE else max(required, MISSING)
 
 
-def _join(now: Possible, born: Possible) -> Possible:
-    return now if born.values <= now.values else Possible(now.values | born.values, True)
+def _join(now: Possible, other: Possible) -> Possible:
+    return now if other.values <= now.values else Possible(now.values | other.values, True)
 
 
 def _read_by(broken: list[tuple[Thing, Check]], thing: Thing) -> set[str]:
@@ -501,4 +468,3 @@ def _read_by(broken: list[tuple[Thing, Check]], thing: Thing) -> set[str]:
         for node in walk(check.require)
         if isinstance(node, FieldIn) and node.kind == thing.kind.name
     }
-

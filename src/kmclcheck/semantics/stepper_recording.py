@@ -15,42 +15,34 @@ Fields = Mapping[str, Possible]
 
 
 class Records:
-    """Which kinds of events cannot have happened unseen.
+    """Which kinds of events cannot have happened unseen: those the trace declares or has shown.
 
-    An entry of a function counts unless the trace declares what it records and leaves it out. A
-    callback counts once it is declared or seen, an exit likewise; nothing can have returned that was
-    never called, so the exit of a recorded entry is in doubt only from the first entry on.
+    Functions of which only the name is published are taken as not used until one shows.
     """
 
     def __init__(self, spec: Spec, info: TraceInfo) -> None:
         self.spec = spec
         self.info = info
         self.seen: set[EventKind] = set()
-        self._speaks = info.records_all or bool(info.records or info.records_groups)
 
     def see(self, name: str, phase: Phase) -> None:
         """Note that the trace shows this kind of event."""
         self.seen.add((name, phase))
 
+    def has(self, kind: EventKind) -> bool:
+        """Return whether no such event can have gone unseen."""
+        decl = self.spec.events[kind[0]]
+        if kind in self.seen or self._declared(decl, kind[1]):
+            return True
+        return not decl.documented and not self._left_out(decl, kind[1])
+
     def entry(self, name: str) -> bool:
         """Return whether no entry of the function or callback can have gone unseen."""
-        decl = self.spec.events[name]
-        kind = (name, decl.entry)
-        if kind in self.seen or self._declared(decl, decl.entry):
-            return True
-        return not self._speaks and not decl.callback and not self._left_out(decl, decl.entry)
+        return self.has((name, self.spec.events[name].entry))
 
     def exit(self, name: str) -> bool:
         """Return whether no exit of the function or callback can have gone unseen."""
-        decl = self.spec.events[name]
-        if (name, decl.exit) in self.seen or self._declared(decl, decl.exit):
-            return True
-        return self.entry(name) and (name, decl.entry) not in self.seen
-
-    def has(self, kind: EventKind) -> bool:
-        """Return whether no such event can have gone unseen."""
-        name, phase = kind
-        return self.entry(name) if phase is self.spec.events[name].entry else self.exit(name)
+        return self.has((name, self.spec.events[name].exit))
 
     def entries(self, names: tuple[str, ...]) -> bool:
         """Return whether ``entry`` holds for all of the names."""
@@ -78,22 +70,33 @@ class Records:
 
         ``parent`` holds the fields of its parent, if that is known.
         """
-        now = dict(fields)
+        now = self._perhaps_reborn(kind, fields)
         while True:
-            events = self._lines(kind).items()
-            unseen = [lines for event, lines in events if self._may_hide(event, kind, now, parent)]
+            lines = self._lines(kind).items()
+            unseen = [fields for event, fields in lines if self._may_hide(event, kind, now, parent)]
             wider = close(now, unseen, lambda e, f: evaluate_fields(e, f, kind.name))
+            wider = self._perhaps_reborn(kind, wider)
             if wider == now:
                 return now
             now = wider
 
+    def _perhaps_reborn(self, kind: ObjectKind, fields: Fields) -> dict[str, Possible]:
+        """If the object may have ended and births may go unseen, its handle may be a newborn's."""
+        if not may_be_dead(kind, fields) or self.births(kind.name):
+            return dict(fields)
+        return {name: join(now, kind.enums[name].initial) for name, now in fields.items()}
+
     def _lines(self, kind: ObjectKind) -> dict[EventKind, dict[str, tuple[Transition, ...]]]:
+        conditions = {name: d.recorded_when for name, d in self.spec.events.items()}
+        shown = {(c.kind, c.field) for c in conditions.values() if isinstance(c, FieldIn)}
         found: dict[EventKind, dict[str, tuple[Transition, ...]]] = {}
         for machine in self.spec.machines.values():
             if machine.kind == kind.name:
                 for line in machine.transitions:
-                    fields = found.setdefault(line.event, {})
-                    fields[machine.field] = (*fields.get(machine.field, ()), line)
+                    # A callback that nobody sees does not show that it can be seen.
+                    if conditions[line.event[0]] is None or (machine.kind, machine.field) not in shown:
+                        fields = found.setdefault(line.event, {})
+                        fields[machine.field] = (*fields.get(machine.field, ()), line)
         return found
 
     def _may_hide(self, event: EventKind, kind: ObjectKind, now: Fields, parent: Fields | None) -> bool:
@@ -106,7 +109,12 @@ class Records:
         if not isinstance(condition, FieldIn):
             return False
         owner = now if condition.kind == kind.name else parent if condition.kind == kind.parent else None
-        return owner is not None and owner[condition.field].values.isdisjoint(condition.values)
+        return owner is not None and not owner[condition.field].values <= condition.values
+
+
+def join(now: Possible, value: str) -> Possible:
+    """Return the field of an object that may, for want of data, have this value too."""
+    return now if value in now.values else Possible(now.values | {value}, True)
 
 
 def is_dead(kind: ObjectKind, fields: Fields) -> bool:

@@ -16,8 +16,8 @@ from kmclcheck.semantics.truth import FALSE, MISSING, TRUE, Possible, Truth4, in
 class Scene:
     """One event with its objects, its thread and, at a return, the frame of its call.
 
-    ``foreign`` kinds are named by a return whose call meant an earlier incarnation. ``newborn`` holds
-    fields that stand for those an object has, where a guard has to read the state of its birth.
+    ``newborn`` holds fields that stand for those an object has, where a guard has to read the state
+    of its birth.
     """
 
     world: World
@@ -25,20 +25,19 @@ class Scene:
     thread: Thread | None
     frame: Frame | None
     things: dict[str, Thing] = field(default_factory=dict)
-    foreign: set[str] = field(default_factory=set)
     newborn: dict[str, dict[str, Possible]] = field(default_factory=dict)
 
     def having(self, things: dict[str, Thing]) -> Scene:
         """Return the scene with other objects."""
-        return Scene(self.world, self.event, self.thread, self.frame, things, self.foreign, self.newborn)
+        return Scene(self.world, self.event, self.thread, self.frame, things, self.newborn)
 
     def field(self, kind: str, name: str) -> Possible:
-        if kind not in self.things or kind in self.foreign:
+        if kind not in self.things:
             return unknown(self.world.spec.kinds[kind].enums[name])
         return self.newborn.get(kind, self.things[kind].fields)[name]
 
     def number(self, kind: str, name: str) -> NumberValue:
-        return self.things[kind].number(name) if kind in self.things and kind not in self.foreign else None
+        return self.things[kind].number(name) if kind in self.things else None
 
     def value(self, name: str) -> int | None:
         """Return an argument of this very record, a name being what it is declared to be."""
@@ -70,7 +69,7 @@ class Scene:
         if self.thread is None:
             return FALSE
         thing = None if atom.kind is None else self.things.get(atom.kind)
-        level = self.thread.inside(atom.names, thing)
+        level = self.world.inside(self.thread, atom.names, thing)
         if atom.kind is not None and (thing is None or thing.passing):
             level = min(level, MISSING)
         return level if level is not FALSE or self.world.records.entries(atom.names) else MISSING
@@ -82,7 +81,7 @@ class Scene:
         level = FALSE if thing.complete and self.world.records.entries(atom.names) else MISSING
         for frame in self.world.frames():
             mine = frame.held.get(atom.kind)
-            if frame.name in atom.names and frame is not self.frame and mine == (thing, thing.incarnation):
+            if frame.name in atom.names and frame is not self.frame and mine is thing:
                 level = max(level, TRUE if frame.certain else MISSING)
         return level
 
@@ -98,18 +97,16 @@ class Scene:
         thing = self._own()
         if self.frame is None or thing is None:
             return MISSING
-        if self.frame.held[thing.kind.name][1] != thing.incarnation:
-            return FALSE
         newest = thing.entries.get(atom.names)
         if newest is None:
             return MISSING
-        return TRUE if newest == self.frame.serial else FALSE
+        return TRUE if newest == self.frame.serial and not thing.replaced else FALSE
 
     def _own(self) -> Thing | None:
         """Return the object that the call of this return is about."""
         if self.frame is None or self.frame.primary not in self.frame.held:
             return None
-        return self.frame.held[self.frame.primary][0]
+        return self.frame.held[self.frame.primary]
 
     def any_child(self, atom: AnyChild) -> Truth4:
         levels, others = self._children(atom)

@@ -19,7 +19,8 @@ class Thing:
     """An object. ``complete``: all that happened to it since its birth was seen.
 
     ``named``: some event was about this incarnation. ``ended``: its obligations were judged.
-    ``passing``: it stands in for an object that a record does not name, for this record only.
+    ``replaced``: a newer incarnation has its handle. ``passing``: it stands in for an object that a
+    record does not name, for this record only.
     """
 
     kind: ObjectKind
@@ -35,6 +36,7 @@ class Thing:
     entries: dict[tuple[str, ...], int] = field(default_factory=dict)
     named: bool = False
     ended: bool = False
+    replaced: bool = False
     blamed: bool = False
     faults: dict[str, int] = field(default_factory=dict)
 
@@ -63,7 +65,7 @@ class Frame:
     event: Event
     thread: Thread
     serial: int
-    held: dict[str, tuple[Thing, int]]
+    held: dict[str, Thing]
     primary: str | None
     certain: bool = True
     faulty: bool = False
@@ -73,19 +75,23 @@ class Frame:
     def on(self, thing: Thing) -> Truth4:
         """Return whether this is a call on the object."""
         mine = self.held.get(thing.kind.name)
-        if mine is None or mine[0].passing or thing.passing:
+        if mine is None or mine.passing or thing.passing:
             return MISSING
-        return TRUE if mine == (thing, thing.incarnation) else FALSE
+        return TRUE if mine is thing else FALSE
 
     def shares(self, other: Frame) -> bool:
         """Return whether both calls are on one object."""
-        return any(other.held.get(kind) == mine for kind, mine in self.held.items())
+        return any(other.held.get(kind) is mine for kind, mine in self.held.items())
 
 
 @dataclass(eq=False)
 class Thread:
-    """A thread. ``based``: nothing unseen lies below its frames. ``loose`` frames may end unseen."""
+    """A thread. ``based``: nothing unseen lies below its frames. ``loose`` frames may end unseen.
 
+    One that is not ``identified`` stands for all threads whose records do not name them.
+    """
+
+    endpoint: str
     identified: bool
     based: bool
     thing: Thing | None
@@ -94,7 +100,12 @@ class Thread:
 
     @property
     def open(self) -> list[Frame]:
-        return self.frames + self.loose
+        """All calls that may be running, innermost first."""
+        return self.frames[::-1] + self.loose[::-1]
+
+    def remove(self, frame: Frame) -> None:
+        """Take a call away, wherever it stands."""
+        (self.frames if frame in self.frames else self.loose).remove(frame)
 
     def inside(self, names: tuple[str, ...], thing: Thing | None) -> Truth4:
         """Return whether the thread is inside one of the calls, on the object if one is given."""
@@ -109,7 +120,11 @@ class Thread:
 
 
 class World:
-    """All that the stepper knows. ``sound``: the trace is complete from its known start on."""
+    """All that the stepper knows. ``sound``: the trace is complete from its known start on.
+
+    Of a kind that was ``doubted``, some record did not tell which object it changed; of one that is
+    ``orphaned``, it does not follow from the records whose children all its objects are.
+    """
 
     def __init__(self, spec: Spec, records: Records, sound: bool) -> None:
         self.spec = spec
@@ -143,21 +158,37 @@ class World:
     def thread(self, event: Event) -> Thread:
         """Return the thread of a record. Idle threads share id 0, so the processor stands for them."""
         key: Key = ("tid", event.endpoint, event.tid)
+        identified = event.tid is not None and (event.tid != 0 or event.cpu is not None)
         if not event.tid:
-            key = ("cpu", event.endpoint, event.cpu) if event.tid == 0 else ("none", event.endpoint)
+            key = ("cpu", event.endpoint, event.cpu) if identified else ("none", event.endpoint)
         if key not in self.threads:
-            identified = event.tid is not None and (event.tid != 0 or event.cpu is not None)
             thing = None
             if "thread" in self.spec.kinds:
                 kind = self.spec.kinds["thread"]
                 fields = {f.name: known(f.initial) if self.sound else unknown(f) for f in kind.enums.values()}
                 thing = Thing(kind, ("thread", *key), event.tid or 0, event.endpoint, fields, self.sound)
-            self.threads[key] = Thread(identified, self.sound, thing)
+            self.threads[key] = Thread(event.endpoint, identified, self.sound, thing)
         thread = self.threads[key]
         if thread.thing is not None and not thread.identified:
             # The records of many threads come together here.
             thread.thing.forget()
         return thread
+
+    def strangers(self, thread: Thread) -> list[Thread]:
+        """Return the threads among whose records some of this thread's may be."""
+        others = [t for t in self.threads.values() if t is not thread and t.endpoint == thread.endpoint]
+        return [t for t in others if not (t.identified and thread.identified)]
+
+    def inside(self, thread: Thread, names: tuple[str, ...], thing: Thing | None) -> Truth4:
+        """Return whether a thread is inside one of the calls, on the object if one is given."""
+        level = thread.inside(names, thing)
+        if level is FALSE and any(
+            f.name in names and (thing is None or f.on(thing) is not FALSE)
+            for other in self.strangers(thread)
+            for f in other.open
+        ):
+            return MISSING
+        return level
 
     def find(self, kind: ObjectKind, handle: int, endpoint: str, parent: Thing | None) -> Thing:
         """Return the object of a handle. Of one never seen before, say what its absence means."""
@@ -179,8 +210,10 @@ class World:
                 enums = kind.enums.values()
                 fields = {f.name: Possible(f.dead) if f.dead else known(f.initial) for f in enums}
         else:
-            fields = {f.name: absent(f) for f in kind.enums.values()}
+            fields = self.records.widen(kind, {f.name: absent(f) for f in kind.enums.values()}, None)
         thing = Thing(kind, key, handle, endpoint, fields, certain and not kind.unknown_if_absent)
+        if certain and is_dead(kind, fields):
+            thing.incarnation = 0  # nobody was ever born under this handle
         self.things[kind.name, key] = thing
         return thing
 
@@ -206,7 +239,7 @@ class World:
         """Return whether the parent may have children that are not known to be its own."""
         if parent is None or not parent.complete or not self.records.births(kind):
             return True
-        return kind in self.orphaned or kind in self.doubted or bool(self.strays(kind))
+        return kind in self.orphaned or kind in self.doubted
 
     def frames(self) -> list[Frame]:
         """Return all calls that may be running."""

@@ -135,7 +135,7 @@ class Monitor:
                 frame = frames.pop()
             else:
                 frame = stacks.leave(run, event, plan, thread)
-        if plan.inert and frame is not None and not run.ties:
+        if plan.inert and frame is not None and frame.version >= 0 and not run.ties:
             primary = frame.objs.get(plan.primary) if plan.primary is not None else None
             if primary is not None:
                 primary.history.append((run.count, event, primary.state))
@@ -235,12 +235,13 @@ class Monitor:
             stacks.watch(run, thread, list(dict.fromkeys(family)))
         if run.ledger.findings:
             self._recovered(objs, outcome, told)
-        if primary is None:
-            return
-        if primary.retired and not primary.state.dead:
-            run.store.revive(primary, objs.get(run.store.kinds[primary.kind].kind.parent or ""))
-        if primary.state.dead and run.store.kinds[primary.kind].live.get(primary.key) is primary:
-            self.endings.object_ended(event, thread, frame, objs, primary)
+        if primary is not None:
+            if primary.judged and not primary.state.dead:
+                run.store.revive(primary, objs.get(run.store.kinds[primary.kind].kind.parent or ""))
+            if primary.state.dead and run.store.kinds[primary.kind].live.get(primary.key) is primary:
+                self.endings.object_ended(event, thread, frame, objs, primary)
+        if run.store.visitors:
+            run.store.dismiss()
 
     def _recovered(self, objs: dict[str, Obj], outcome: Outcome, told: list[Broken]) -> None:
         """A rule that holds again on an object can be broken on it again, as a new fault."""

@@ -130,15 +130,7 @@ def _make_plan(spec: SpecIndex, index: EventIndex, groups: tuple[tuple[str, ...]
         groups=groups,
         tracked=decl.name in spec.tracked,
         inherits=not index.is_entry and not index.births and not any(s.output or s.scoped for s in named),
-        inert=not index.is_entry
-        and not (
-            index.lines
-            or index.checks
-            or index.births
-            or index.each_checks
-            or index.assignments
-            or index.child_lines
-        ),
+        inert=index.is_inert,
         uses_thread=index.uses_thread,
         simple=not (index.each_checks or index.child_lines or index.assignments),
     )

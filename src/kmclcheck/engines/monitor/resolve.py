@@ -118,6 +118,8 @@ def _find(run: Run, event: Event, slot: Slot, handle: int, objs: dict[str, Obj])
         if fresh and not obj.history:
             ends = {f.name: Possible(f.dead) for f in info.kind.enums.values() if f.dead}
             obj.state = info.table.intern({**info.table.born.fields, **ends})
+            obj.judged = True
+            store.visitors.append(obj)
         return obj
     return store.find(slot.kind, key, handle, endpoint, parent)
 

@@ -37,42 +37,41 @@ def _fits(run: Run, event: Event, plan: EventPlan, frame: Frame) -> bool:
 
 
 def _search(run: Run, event: Event, plan: EventPlan, thread: Thread) -> Frame | None:
-    name = plan.name
-    fitting = [f for f in thread.open(name) if _fits(run, event, plan, f)]
+    fitting = _fitting(run, event, plan, thread)
+    if not thread.identified:
+        for other in run.threads.values():
+            if other is not thread and other.obj.endpoint == event.endpoint:
+                fitting += _fitting(run, event, plan, other)
+    elif not fitting and (nameless := run.nameless(event)) is not None:
+        # The entry may lack the thread id that the exit has.
+        fitting = _fitting(run, event, plan, nameless)
     if not fitting:
-        # An entry or an exit may lack its thread id; then the other record of the call tells.
-        nameless = run.nameless(event)
-        others = (
-            ([nameless] if nameless is not None else []) if thread.identified else list(run.threads.values())
-        )
-        fitting = [f for t in others for f in t.open(name) if _fits(run, event, plan, f)]
-        if len(fitting) == 1:
-            fitting[0].thread.drop(fitting[0])
-            untrack(run, fitting[0])
-            return fitting[0]
-    if len(fitting) > 1 and not (thread.identified and fitting[0].thread is thread):
-        # It belongs to one of several open calls, and nothing tells to which.
-        fitting[0].thread.drop(fitting[0])
-        untrack(run, fitting[0])
-        for frame in fitting:
-            frame.certain = False
-            for obj in frame.objs.values():
-                run.store.forget(obj)
-        return None
-    if not fitting:
-        if thread.base and thread.identified and run.recording.entry_recorded(name):
+        if thread.base and thread.identified and run.recording.entry_recorded(plan.name):
             run.evidence_of_loss("a return without its call")
         return None
     found = fitting[0]
-    if not thread.identified:
-        thread.drop(found)
+    if thread.identified and found.thread is thread:
+        above = thread.leave(found)
+        for skipped in above:
+            untrack(run, skipped)
+        if any(f.certain and run.recording.exit_recorded(f.name) for f in above):
+            run.evidence_of_loss("a call without its return")
         return found
-    above = thread.leave(found)
-    for skipped in above:
-        untrack(run, skipped)
-    if any(f.certain and run.recording.exit_recorded(f.name) for f in above):
-        run.evidence_of_loss("a call without its return")
-    return found
+    found.thread.drop(found)
+    untrack(run, found)
+    if len(fitting) == 1:
+        return found
+    # It belongs to one of several open calls, and nothing tells to which.
+    for frame in fitting:
+        frame.certain = False
+        for obj in frame.objs.values():
+            run.store.forget(obj)
+    return None
+
+
+def _fitting(run: Run, event: Event, plan: EventPlan, thread: Thread) -> list[Frame]:
+    """Return the open calls of a thread that a return may belong to, innermost first."""
+    return [frame for frame in thread.open(plan.name) if _fits(run, event, plan, frame)]
 
 
 def enter(run: Run, event: Event, thread: Thread, objs: dict[str, Obj], plan: EventPlan) -> Frame:

@@ -82,7 +82,7 @@ class Run:
         key: object
         if tid:
             key = (event.endpoint, tid) if event.endpoint else tid
-        elif tid is None:
+        elif tid is None or event.cpu is None:
             key = ("none", event.endpoint)
         else:
             key = ("cpu", event.endpoint, event.cpu)
@@ -98,8 +98,8 @@ class Run:
         obj = Obj("thread", 0, event.tid or 0, event.endpoint, table.born if base else table.top, base)
         obj.epoch = self.store.kinds["thread"].now
         # Idle threads of an unknown CPU cannot be told apart either.
-        self.some_nameless = self.some_nameless or event.tid is None
         identified = bool(event.tid) or (event.tid == 0 and event.cpu is not None)
+        self.some_nameless = self.some_nameless or not identified
         thread = self.threads[key] = Thread(key, base, identified, obj)
         return thread
 
@@ -122,17 +122,13 @@ class Run:
     def thread_object(self, thread: Thread, event: Event, changes: bool) -> Obj:
         """Return the object that carries a thread's fields.
 
-        Nothing is known of nobody's; what an event without a thread ``changes`` may be any thread's.
+        Nothing is known of nobody's; what a record without a thread ``changes`` may be any thread's.
         """
-        if thread.identified:
-            return thread.obj
-        if changes:
-            for other in self.threads.values():
-                self.store.forget(other.obj)
-        obj = Obj("thread", 0, 0, event.endpoint, self.store.kinds["thread"].table.top, False)
-        obj.epoch = self.store.kinds["thread"].now
-        obj.temporary = True
-        return obj
+        if not thread.identified:
+            for other in self.threads.values() if changes else (thread,):
+                if other.obj.endpoint == event.endpoint:
+                    self.store.forget(other.obj)
+        return thread.obj
 
     def entered(self, frame: Frame) -> None:
         """Note that a frame waits for a condition to hold at some moment."""

@@ -193,6 +193,8 @@ class Store:
         self.complete = complete
         self.epoch = 0
         self.unknown_handles: set[Key] = set()
+        # Ended objects that the present event names again.
+        self.visitors: list[Obj] = []
         # Grows whenever a handle may have changed its meaning: a birth, or something forgotten.
         self.version = 0
         # Threads are there even if the specification gives them no fields.
@@ -239,28 +241,41 @@ class Store:
                 if certain and not info.kind.unknown_if_absent
                 else info.table.top
             )
-            obj = Obj(info.kind.name, key, handle, endpoint, state, certain and not info.kind.unknown_if_absent)
+            complete = certain and not info.kind.unknown_if_absent
+            obj = Obj(info.kind.name, key, handle, endpoint, state, complete)
             obj.epoch = info.now
             if certain and state.dead:
                 obj.judged = True
                 obj.incarnation = 0
-        elif obj.epoch != info.now:
+                self.visitors.append(obj)
+        else:
+            self.visitors.append(obj)
+        if obj.epoch != info.now:
             info.live[key] = obj
             self.forget(obj)
         info.live[key] = obj
         obj.retired = False
         return obj
 
+    def dismiss(self) -> None:
+        """Let objects that the event named after their end rest again, unless it made them alive."""
+        for obj in self.visitors:
+            if not (obj.replaced or obj.retired):
+                if obj.state.dead:
+                    self.retire(obj)
+                else:
+                    obj.judged = False
+        self.visitors.clear()
+
     def revive(self, obj: Obj, parent: Obj | None) -> None:
-        """Take an object back that came alive only at the return of the call that named it."""
+        """Take an object back that came alive after its end, or without ever having been born."""
         info = self.kinds[obj.kind]
-        obj.retired = False
+        obj.retired = obj.judged = False
         if obj.key in info.live or obj.replaced:
             return
         info.dead.pop(obj.key, None)
         info.pinned.pop(obj.key, None)
         info.live[obj.key] = obj
-        obj.judged = False
         obj.incarnation = max(1, obj.incarnation)
         if parent is not None and not parent.temporary:
             obj.link(parent)

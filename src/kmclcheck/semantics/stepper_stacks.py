@@ -1,0 +1,48 @@
+"""How the stepper matches returns with calls."""
+
+from __future__ import annotations
+
+from kmclcheck.model.event import Event
+from kmclcheck.semantics.index import EventIndex
+from kmclcheck.semantics.stepper_scene import Scene, is_output
+from kmclcheck.semantics.stepper_world import Frame, Thread, World
+
+
+def leave(world: World, event: Event, index: EventIndex, thread: Thread) -> tuple[Frame | None, bool]:
+    """Take away the frame that a return belongs to; say whether it shows that records are missing."""
+    own = [f for f in thread.open if _fits(world, event, index, f)]
+    others = [] if thread.identified and own else world.strangers(thread)
+    fitting = own + [f for t in others for f in t.open if _fits(world, event, index, f)]
+    if not fitting:
+        # A return without its call.
+        return None, thread.based and thread.identified and world.records.entry(index.decl.name)
+    found = fitting[0]
+    if thread.identified and found in thread.frames:
+        at = thread.frames.index(found)
+        above = thread.frames[at + 1 :]
+        del thread.frames[at:]
+        # A call without its return.
+        return found, any(f.certain and world.records.exit(f.name) for f in above)
+    found.thread.remove(found)
+    if len(fitting) == 1 or (thread.identified and found in own):
+        return found, False
+    # It belongs to one of several calls, and nothing tells to which.
+    for frame in fitting:
+        frame.certain = False
+        for thing in frame.held.values():
+            thing.forget()
+    return None, False
+
+
+def _fits(world: World, event: Event, index: EventIndex, frame: Frame) -> bool:
+    """Return whether a frame is one of the function, on the objects that the return repeats, if any."""
+    if frame.name != index.decl.name:
+        return False
+    for kind, param in index.decl.objects.items():
+        handle = Scene(world, event, None, None).value(param)
+        if handle is None or is_output(index.decl, param):
+            continue
+        held = frame.held.get(kind)
+        if held is not None and not held.passing and held.handle != handle:
+            return False
+    return True
