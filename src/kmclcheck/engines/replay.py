@@ -76,7 +76,7 @@ class Explainer:
         self.index = index
         self.info = info
         self.recorded = recorded
-        self._cones: dict[Check, tuple[frozenset[Field], frozenset[str]]] = {}
+        self._cones: dict[tuple[Check, bool], tuple[frozenset[Field], frozenset[str]]] = {}
 
     def explain(self, finding: Finding, evidence: Evidence, deadline: float) -> Slice:
         """Return the smallest slice found in time."""
@@ -96,17 +96,14 @@ class Explainer:
             return Slice(events, False, False, "not reduced: the time for explanations was used up")
         if len(events) > SLICE_LIMIT:
             return Slice(events[-SLICE_LIMIT:], False, False, "not reduced: the story is too long")
-        given = self._replay(finding, evidence, events)
-        if given is None:
+        again, given = self._replay(finding, evidence, events)
+        if not again:
             note = "earlier events were left out" if evidence.cut else "the finding needs more of the trace"
             return Slice(events, False, False, note)
-        smaller = self._reduce(finding, evidence, stories)
-        if len(smaller) < len(events) and time.perf_counter() < deadline:
-            found = self._replay(finding, evidence, smaller)
-            if found is not None and found <= given:
-                return Slice(smaller, True, True)
-            smaller = events
-        return Slice(events, True, len(smaller) == len(events))
+        smaller = self._reduce(finding, evidence, stories, given, deadline)
+        if smaller is not None and len(smaller) < len(events):
+            return Slice(smaller, True, True)
+        return Slice(events, True, smaller is not None)
 
     def _merge(self, evidence: Evidence, stories: list[list[HistoryEntry]]) -> list[Numbered]:
         events = {number: event for story in stories for number, event, _ in story}
@@ -118,8 +115,8 @@ class Explainer:
 
     def _replay(
         self, finding: Finding, evidence: Evidence, events: tuple[Event, ...]
-    ) -> frozenset[str] | None:
-        """Run the monitor on a slice; return the other rules it broke, or ``None`` if not this one."""
+    ) -> tuple[bool, frozenset[str]]:
+        """Run the monitor on a slice; return whether it gave the finding again, and other broken rules."""
         known = evidence.complete and not evidence.cut
         info = TraceInfo(
             start=Start.KNOWN if known else Start.MIDLIFE,
@@ -139,17 +136,45 @@ class Explainer:
                 again = True
             else:
                 others.add(found.rule)
-        return frozenset(others) if again else None
+        return again, frozenset(others)
 
     def _reduce(
-        self, finding: Finding, evidence: Evidence, stories: list[list[HistoryEntry]]
-    ) -> tuple[Event, ...]:
-        fields, names = self._cone(evidence.check)
-        cut = [self._cut_loops(self._filter(story, fields, names), fields, evidence) for story in stories]
-        kept = self._merge(evidence, cut)
-        if finding.hung_call is not None and all(e is not finding.hung_call for _, e in kept):
-            kept.append((evidence.number, finding.hung_call))
-        return tuple(event for _, event in kept)
+        self,
+        finding: Finding,
+        evidence: Evidence,
+        stories: list[list[HistoryEntry]],
+        given: frozenset[str],
+        deadline: float,
+    ) -> tuple[Event, ...] | None:
+        """Return the events that matter, replayed, or ``None`` if every attempt showed another story.
+
+        Without the events that do not matter to the check, other rules may seem broken; then what
+        matters to those is kept as well.
+        """
+        checks = {evidence.check: None}
+        for loops, hidden in ((True, False), (True, True), (False, True)):
+            while time.perf_counter() < deadline:
+                cones = [self._cone(check, hidden) for check in checks]
+                fields = frozenset(f for cone in cones for f in cone[0])
+                names = frozenset(n for cone in cones for n in cone[1])
+                if evidence.event is not None:
+                    # A return needs its call.
+                    names |= {evidence.event.name}
+                kept = [self._filter(story, fields, names) for story in stories]
+                if loops:
+                    kept = [self._cut_loops(story, fields, evidence) for story in kept]
+                numbered = self._merge(evidence, kept)
+                if finding.hung_call is not None and all(e is not finding.hung_call for _, e in numbered):
+                    numbered.append((evidence.number, finding.hung_call))
+                events = tuple(event for _, event in numbered)
+                again, found = self._replay(finding, evidence, events)
+                more = [c for rule in sorted(found - given) for c in self.spec.rules[rule].checks]
+                if again and not more:
+                    return events
+                if all(check in checks for check in more):
+                    break
+                checks.update(dict.fromkeys(more))
+        return None
 
     def _filter(
         self, story: list[HistoryEntry], fields: frozenset[Field], names: frozenset[str]
@@ -158,8 +183,9 @@ class Explainer:
         return [entry for entry in story if self._matters(entry[1].name, fields, names)]
 
     def _matters(self, name: str, fields: frozenset[Field], names: frozenset[str]) -> bool:
-        decl = self.spec.events[name]
-        if name in names:
+        decl = self.spec.events.get(name)
+        if decl is None or name in names:
+            # What nobody knows may have changed anything.
             return True
         for phase in (decl.entry, decl.exit):
             index = self.index.events[name, phase]
@@ -181,8 +207,7 @@ class Explainer:
         marks: list[object] = []
         depth = 0
         for _, event, state in story:
-            decl = self.spec.events[event.name]
-            depth += 1 if event.phase is decl.entry else -1 if event.phase is decl.exit else 0
+            depth += self._opened(event)
             values = tuple(now for name, now in state.fields.items() if (state.kind.name, name) in fields)
             marks.append((state.kind.name, values) if depth == 0 else None)
         last = {
@@ -196,9 +221,19 @@ class Explainer:
             at = max(at, last.get(mark, at) if mark is not None else at) + 1
         return kept
 
-    def _cone(self, check: Check) -> tuple[frozenset[Field], frozenset[str]]:
-        """Return the fields that can influence a check, and the calls whose frames it looks at."""
-        found = self._cones.get(check)
+    def _opened(self, event: Event) -> int:
+        """Return by how much a record changes the number of open calls."""
+        decl = self.spec.events.get(event.name)
+        if decl is None or event.phase not in (decl.entry, decl.exit):
+            return 0
+        return 1 if event.phase is decl.entry else -1
+
+    def _cone(self, check: Check, hidden: bool) -> tuple[frozenset[Field], frozenset[str]]:
+        """Return the fields that can influence a check, and the calls whose frames it looks at.
+
+        With ``hidden``, also the fields that say whether a callback can go unseen.
+        """
+        found = self._cones.get((check, hidden))
         if found is not None:
             return found
         fields: set[Field] = set()
@@ -214,11 +249,16 @@ class Explainer:
                 machine = self.spec.machines.get((kind, name))
                 if machine is not None:
                     todo += [line.guard for line in machine.transitions]
+                    if hidden:
+                        shown = {
+                            self.spec.events[line.event[0]].recorded_when for line in machine.transitions
+                        }
+                        todo += [condition for condition in shown if condition is not None]
                 todo += [a.guard for a in self.spec.assignments if (a.kind, a.field) == (kind, name)]
                 for birth in self.spec.kinds[kind].births:
                     todo.append(birth.guard)
             seen_fields |= fields
-        found = self._cones[check] = (frozenset(fields), frozenset(names))
+        found = self._cones[check, hidden] = (frozenset(fields), frozenset(names))
         return found
 
 

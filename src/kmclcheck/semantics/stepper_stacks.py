@@ -23,15 +23,34 @@ def leave(world: World, event: Event, index: EventIndex, thread: Thread) -> tupl
         del thread.frames[at:]
         # A call without its return.
         return found, any(f.certain and world.records.exit(f.name) for f in above)
-    found.thread.remove(found)
     if len(fitting) == 1 or (thread.identified and found in own):
+        found.thread.remove(found)
+        if found not in own or not thread.identified:
+            _settle_owed(world, thread.endpoint, index.decl.name, 0)
         return found, False
     # It belongs to one of several calls, and nothing tells to which.
     for frame in fitting:
         frame.certain = False
+        if not frame.thread.identified:
+            frame.thread.remove(frame)
+            frame.thread.loose.append(frame)
         for thing in frame.held.values():
             thing.forget()
+    _settle_owed(world, thread.endpoint, index.decl.name, 1)
     return None, False
+
+
+def _settle_owed(world: World, endpoint: str, name: str, returns: int) -> None:
+    """Count returns that could not be matched; once there are as many as open calls, all have ended."""
+    threads = [t for t in world.threads.values() if t.endpoint == endpoint]
+    frames = [f for t in threads for f in t.open if f.name == name]
+    for nameless in [t for t in threads if not t.identified and t.based]:
+        owed = nameless.owed.get(name, 0) + returns
+        if owed >= len(frames):
+            for frame in frames:
+                frame.thread.remove(frame)
+            owed = 0
+        nameless.owed[name] = owed
 
 
 def _fits(world: World, event: Event, index: EventIndex, frame: Frame) -> bool:

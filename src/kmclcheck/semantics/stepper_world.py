@@ -88,7 +88,8 @@ class Frame:
 class Thread:
     """A thread. ``based``: nothing unseen lies below its frames. ``loose`` frames may end unseen.
 
-    One that is not ``identified`` stands for all threads whose records do not name them.
+    One that is not ``identified`` stands for all threads whose records do not name them; ``owed``
+    counts, by name, its returns that may belong to several calls.
     """
 
     endpoint: str
@@ -97,6 +98,7 @@ class Thread:
     thing: Thing | None
     frames: list[Frame] = field(default_factory=list)
     loose: list[Frame] = field(default_factory=list)
+    owed: dict[str, int] = field(default_factory=dict)
 
     @property
     def open(self) -> list[Frame]:
@@ -165,8 +167,11 @@ class World:
             thing = None
             if "thread" in self.spec.kinds:
                 kind = self.spec.kinds["thread"]
-                fields = {f.name: known(f.initial) if self.sound else unknown(f) for f in kind.enums.values()}
-                thing = Thing(kind, ("thread", *key), event.tid or 0, event.endpoint, fields, self.sound)
+                # What records without a thread id changed may have been this thread.
+                certain = self.sound and ("none", event.endpoint) not in self.threads
+                fields = {f.name: known(f.initial) if certain else unknown(f) for f in kind.enums.values()}
+                fields = self.records.widen(kind, fields, None)
+                thing = Thing(kind, ("thread", *key), event.tid or 0, event.endpoint, fields, certain)
             self.threads[key] = Thread(event.endpoint, identified, self.sound, thing)
         thread = self.threads[key]
         if thread.thing is not None and not thread.identified:

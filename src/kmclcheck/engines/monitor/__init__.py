@@ -65,7 +65,10 @@ def run(monitor: Monitor, reader: TraceReader, progress: Progress | None = None)
     problems = [d.render() for d in reader.problems]
     if reader.problem_count > len(problems):
         problems.append(f"{reader.problem_count - len(problems)} more lines could not be read")
-    problems += [f"{what} ({count} times)" for what, count in monitor.run.oddities.items()]
+    problems += [
+        f"{what} ({count} {'time' if count == 1 else 'times'})"
+        for what, count in monitor.run.oddities.items()
+    ]
     return TraceResult(
         path=info.path,
         format=info.format,

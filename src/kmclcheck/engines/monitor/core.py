@@ -192,7 +192,7 @@ class Monitor:
             if len(plan.outcomes) >= OUTCOMES_KEPT:
                 self._bank(plan)
             ctx = Context(run, event, thread, frame, objs, status)
-            outcome = compute(plan, ctx, run.store.kinds, run.recording.settle)
+            outcome = compute(plan, ctx, run.store.kinds, run.recording)
             for rule, check in outcome.undecided:
                 if rule.id not in run.ledger.reasons:
                     run.ledger.reasons[rule.id] = open_reason(check, ctx, run.cause())
@@ -286,6 +286,7 @@ class Monitor:
                         store.forget(child)
                     store.kinds[kind].strays = True
                     store.forget(obj)
+                    obj.remember(run.count, event)
 
     def _ties(self, event: Event, objs: dict[str, Obj]) -> None:
         """Events of different CPUs within clock resolution and skew have no order.

@@ -7,7 +7,7 @@ from kmclcheck.engines.monitor.frames import Thread
 from kmclcheck.engines.monitor.ledger import Broken, open_reason
 from kmclcheck.engines.monitor.plan import EventPlan, Outcome, judge
 from kmclcheck.engines.monitor.state import Run
-from kmclcheck.engines.monitor.store import Obj
+from kmclcheck.engines.monitor.store import Obj, StateVec
 from kmclcheck.model.event import Event
 from kmclcheck.model.spec import Check, Rule
 from kmclcheck.semantics.evaluate import UNSET, NumberValue, evaluate, term_value
@@ -27,10 +27,7 @@ def take(run: Run, ctx: Context, plan: EventPlan, outcome: Outcome) -> list[Brok
     for obj, name, value in numbers:
         obj.numbers = {**(obj.numbers or {}), name: value}
     for child, fields in children:
-        table = run.store.kinds[child.kind].table
-        child.state = run.recording.settle(
-            table.intern(fields), table, None if child.parent is None else child.parent.state
-        )
+        _settle(run, child, run.store.kinds[child.kind].table.intern(fields))
     for one in children_at_fault:
         # The obligation was due here and is reported; what becomes of the child is not known.
         one.obj.complete = False
@@ -53,6 +50,16 @@ def begin_and_move(
             old.numbers = None
     for kind, vec in outcome.new:
         objs[kind].state = vec
+    for kind in outcome.exposing:
+        for child in list(objs[kind].children or ()):
+            run.store.refresh(child)
+            _settle(run, child, child.state)
+
+
+def _settle(run: Run, child: Obj, state: StateVec) -> None:
+    """Give a child this state, widened by what may happen to it unseen."""
+    above = None if child.parent is None else child.parent.state
+    child.state = run.recording.settle(state, run.store.kinds[child.kind].table, above)
 
 
 def _born(run: Run, objs: dict[str, Obj], plan: EventPlan, old: Obj) -> Obj:

@@ -54,10 +54,11 @@ class Frame:
 class Thread:
     """A thread: its stack, calls that may still run, and its own object for thread fields.
 
-    ``identified`` is false for records without a thread id; then nothing is known of nesting.
+    ``identified`` is false for records without a thread id; then nothing is known of nesting, and
+    ``owed`` counts, by name, the returns that may belong to several open calls.
     """
 
-    __slots__ = ("base", "frames", "identified", "key", "maybe", "obj", "watch")
+    __slots__ = ("base", "frames", "identified", "key", "maybe", "obj", "owed", "watch")
 
     def __init__(self, key: object, base: bool, identified: bool, obj: Obj) -> None:
         self.key = key
@@ -66,6 +67,7 @@ class Thread:
         self.frames: list[Frame] = []
         self.maybe: dict[str, list[Frame]] = {}
         self.watch: list[Frame] = []
+        self.owed: dict[str, int] = {}
         self.obj = obj
 
     def perhaps(self, frame: Frame) -> None:

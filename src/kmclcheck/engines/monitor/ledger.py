@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from kmclcheck.engines.monitor.context import Context
-from kmclcheck.engines.monitor.store import HistoryEntry, Obj
+from kmclcheck.engines.monitor.store import HistoryEntry, Obj, StateVec
 from kmclcheck.model.event import Event
 from kmclcheck.model.expr import (
     And,
@@ -190,13 +190,19 @@ def steps(obj: Obj) -> tuple[HistoryStep, ...]:
     found: list[HistoryStep] = []
     before: dict[str, str] = {}
     for _, event, state in obj.history:
-        after = {name: now.text() for name, now in state.fields.items()}
+        after = {name: field_text(state, name) for name in state.fields}
         changed = [n for n in after if before.get(n) != after[n]]
         found.append(
             HistoryStep(event, {n: before[n] for n in changed if n in before}, {n: after[n] for n in changed})
         )
         before = after
     return tuple(found[-HISTORY_SHOWN:])
+
+
+def field_text(state: StateVec, name: str) -> str:
+    """Return what is known of a field, in words."""
+    now = state.fields[name]
+    return "unknown" if len(now.values) == len(state.kind.enums[name].values) else now.text()
 
 
 def holders(one: Broken) -> list[ObjectRef]:
@@ -249,7 +255,8 @@ def _named(ctx: Context, obj: Obj) -> list[Obj]:
     found: list[Obj] = []
     run = ctx.run
     for _, event, _ in obj.history[-HISTORY_SHOWN:]:
-        for kind, param in run.spec.events[event.name].objects.items():
+        decl = run.spec.events.get(event.name)
+        for kind, param in decl.objects.items() if decl is not None else ():
             handle = run.handle(event, param)
             if kind != obj.kind and handle is not None and not run.spec.kinds[kind].scoped:
                 other = run.store.known(kind, run.key(event, handle))
@@ -271,7 +278,7 @@ def fill(text: str, ctx: Context) -> str:
             if obj is None:
                 return "unknown"
             if field_name in obj.state.fields:
-                return obj.state.fields[field_name].text()
+                return field_text(obj.state, field_name)
             number = obj.number(field_name)
             return str(number) if isinstance(number, int) else "unknown"
         if name == "event":

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from kmclcheck.engines.monitor.context import Context
 from kmclcheck.engines.monitor.facts import Facts, make_facts
+from kmclcheck.engines.monitor.recording import Recording
 from kmclcheck.engines.monitor.store import KindInfo, StateTable, StateVec
 from kmclcheck.model.expr import Expr, FieldIn, Sometime, walk
 from kmclcheck.model.spec import Check, Direction, EventKind, Rule
@@ -25,13 +26,17 @@ Settle = Callable[[StateVec, StateTable, StateVec | None], StateVec]
 
 @dataclass(slots=True)
 class Outcome:
-    """What the event comes to in one combination of states and facts."""
+    """What the event comes to in one combination of states and facts.
+
+    ``exposing``: objects whose children may, from now on, meet callbacks that nobody sees.
+    """
 
     new: tuple[tuple[str, StateVec], ...] = ()
     decided: tuple[str, ...] = ()
     undecided: tuple[tuple[Rule, Check], ...] = ()
     broken: tuple[tuple[Rule, Check], ...] = ()
     births: tuple[tuple[str, Truth4], ...] = ()
+    exposing: tuple[str, ...] = ()
     loss: bool = False
     touched: tuple[str, ...] = ()
     plain: bool = True
@@ -140,7 +145,7 @@ def compute(
     plan: EventPlan,
     ctx: Context,
     kinds: dict[str, KindInfo],
-    settle: Settle,
+    recording: Recording,
 ) -> Outcome:
     """Work out an event by the semantics."""
     index = plan.index
@@ -174,16 +179,17 @@ def compute(
             births.append((kind, TRUE if level is TRUE else MISSING))
             loss = loss or (level is TRUE and guard(birth.loss_if) is TRUE)
 
-    moved = _move_all(plan, ctx, kinds, dict(births), broken, guard, settle)
+    moved = _move_all(plan, ctx, kinds, dict(births), broken, guard, recording.settle)
     touched = tuple(
         kind
         for kind, vec in moved
         if vec is not ctx.objs[kind].state and kind != plan.primary and kind != "thread"
     )
-    plain = plan.simple and not (births or broken or loss)
+    exposing = tuple(k for k, vec in moved if recording.hidden(vec) - recording.hidden(ctx.objs[k].state))
+    plain = plan.simple and not (births or broken or loss or exposing)
     return Outcome(
-        tuple(moved), tuple(decided), tuple(undecided), tuple(broken), tuple(births), loss, touched,
-        plain,
+        tuple(moved), tuple(decided), tuple(undecided), tuple(broken), tuple(births), exposing, loss,
+        touched, plain,
     )  # fmt: skip
 
 

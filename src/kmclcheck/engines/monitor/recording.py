@@ -54,7 +54,7 @@ class Recording:
 
         Events of the parent that its own state hides count as unrecorded too.
         """
-        outer = frozenset() if parent is None else self._hidden(parent)
+        outer = frozenset() if parent is None else self.hidden(parent)
         found = self._settled.get((state, outer))
         if found is None:
             found = self._perhaps_reborn(state, table)
@@ -73,7 +73,7 @@ class Recording:
             return state
         return table.joined(state, table.born)
 
-    def _hidden(self, state: StateVec) -> frozenset[str]:
+    def hidden(self, state: StateVec) -> frozenset[str]:
         """Return the callbacks that may never show for an object in this state."""
         kind = state.kind.name
         return frozenset(
@@ -85,7 +85,7 @@ class Recording:
     def _unseen(self, state: StateVec, outer: frozenset[str]) -> Silent:
         """Return the lines of every event that may happen unseen on an object in this state."""
         kind = state.kind.name
-        hidden = self._hidden(state) | outer
+        hidden = self.hidden(state) | outer
         key = (kind, hidden, state.maybe_dead)
         found = self._cache.get(key)
         if found is None:

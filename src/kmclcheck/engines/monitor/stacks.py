@@ -57,16 +57,37 @@ def _search(run: Run, event: Event, plan: EventPlan, thread: Thread) -> Frame | 
         if any(f.certain and run.recording.exit_recorded(f.name) for f in above):
             run.evidence_of_loss("a call without its return")
         return found
-    found.thread.drop(found)
-    untrack(run, found)
     if len(fitting) == 1:
+        found.thread.drop(found)
+        untrack(run, found)
+        _settle_owed(run, event, plan.name, 0)
         return found
     # It belongs to one of several open calls, and nothing tells to which.
     for frame in fitting:
         frame.certain = False
+        if not frame.thread.identified:
+            frame.thread.drop(frame)
+            frame.thread.perhaps(frame)
         for obj in frame.objs.values():
             run.store.forget(obj)
+    _settle_owed(run, event, plan.name, 1)
     return None
+
+
+def _settle_owed(run: Run, event: Event, name: str, returns: int) -> None:
+    """Count returns that could not be matched; once there are as many as open calls, all have ended."""
+    nameless = run.nameless(event)
+    if nameless is None or not nameless.base:
+        return
+    threads = [t for t in run.threads.values() if t.obj.endpoint == event.endpoint]
+    frames = [frame for thread in threads for frame in thread.open(name)]
+    owed = nameless.owed.get(name, 0) + returns
+    if owed >= len(frames):
+        for frame in frames:
+            frame.thread.drop(frame)
+            untrack(run, frame)
+        owed = 0
+    nameless.owed[name] = owed
 
 
 def _fitting(run: Run, event: Event, plan: EventPlan, thread: Thread) -> list[Frame]:

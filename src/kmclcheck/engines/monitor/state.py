@@ -95,7 +95,10 @@ class Run:
                 del self.threads[old]
         base = self.store.complete
         table = self.store.kinds["thread"].table
-        obj = Obj("thread", 0, event.tid or 0, event.endpoint, table.born if base else table.top, base)
+        # What records without a thread id changed may have been this thread.
+        known = base and self.nameless(event) is None
+        state = self.recording.settle(table.born, table, None) if known else table.top
+        obj = Obj("thread", 0, event.tid or 0, event.endpoint, state, known)
         obj.epoch = self.store.kinds["thread"].now
         # Idle threads of an unknown CPU cannot be told apart either.
         identified = bool(event.tid) or (event.tid == 0 and event.cpu is not None)

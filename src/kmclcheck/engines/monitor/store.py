@@ -315,6 +315,9 @@ class Store:
             child.parent = None
         old.children = None
         old.link(None)
+        if old.retired:
+            info.dead.pop(old.key, None)
+            info.pinned.pop(old.key, None)
         info.live[old.key] = new
         return new
 

@@ -26,6 +26,7 @@ from kmclcheck.report.summary import open_groups
 
 _STEPS_SHOWN = 10
 _IDS_SHOWN = 3
+_BLURRED_SHOWN = 2
 _PROBLEMS_SHOWN = 10
 _NAMES_SHOWN = 5
 
@@ -156,16 +157,22 @@ class _Block:
 
     def _change(self, step: HistoryStep) -> str:
         kind = self._spec.kinds.get(self._finding.object.kind)
-        main = next(iter(kind.enums), None) if kind is not None else None
-        changes = []
+        enums = list(kind.enums.values()) if kind is not None else []
+        # The field that says whether the object lives comes without its name.
+        main = next((f.name for f in sorted(enums, key=lambda f: not f.dead)), None)
+        changes: list[str] = []
+        blurred: list[str] = []
         for field in {**step.before, **step.after}:
             before, after = step.before.get(field), step.after.get(field, "unset")
             prefix = "" if field == main else f"{field}: "
             if before is None and field == main:
                 changes.append(after)  # the first thing known of the object
             elif before is not None and before != after:
-                changes.append(f"{prefix}{before} {self._out.arrow} {after}")
-        return ", ".join(changes)
+                told = blurred if after == "unknown" else changes
+                told.append(f"{prefix}{before} {self._out.arrow} {after}")
+        if len(blurred) > _BLURRED_SHOWN and not self._verbose:
+            blurred = [f"{len(blurred)} fields unknown"]
+        return ", ".join(changes + blurred)
 
     def _notes(self) -> list[str]:
         finding, rule = self._finding, self._rule
