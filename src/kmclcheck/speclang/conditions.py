@@ -220,7 +220,7 @@ class Conditions:
             own = self._symbols.kinds.get(ctx.own) if ctx.own else None
             known = [p.name for p in ctx.event.params if p.name != RETURN or ctx.exit]
             known += [*own.enums, *own.numbers] if own else []
-            known += [*self._symbols.predicates, *self._symbols.constants]
+            known += [*self._symbols.predicates, *self._symbols.constants, "irql", "status"]
             help = f"{ctx.where} has no parameter of this name"
             self._report.unknown("name", node.name, known, help)
             return None
