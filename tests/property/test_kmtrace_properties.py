@@ -16,6 +16,7 @@ from kmclcheck.traces.formats._kmtrace_grammar import Directive, LineError, pars
 from kmclcheck.traces.formats._kmtrace_values import COLUMN_LIMITS
 from kmclcheck.traces.formats.kmtrace import _collapse
 from kmclcheck.traces.formats.kmtrace_writer import write
+from kmclcheck.traces.lines import LineBlock
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,12}", fullmatch=True)
 KEYS = NAMES.filter(lambda key: key not in {*COLUMN_LIMITS, "at", "status", "return"})
@@ -136,8 +137,11 @@ def test_fast_path_agrees_with_grammar(line: str) -> None:
     for candidate in (line, _collapse(line)):
         # Twice: the second time every word is remembered.
         for _ in range(2):
-            event = reader.parse(candidate, 3, 99)
-            assert event is None or event == expected
+            events = [reader.parse(candidate, 3, 99)]
+            if candidate.isascii():
+                events += reader.block(LineBlock(3, [candidate], [99], ascii=True))
+            for event in events:
+                assert event is None or event == expected
 
 
 @settings(max_examples=300, deadline=None)

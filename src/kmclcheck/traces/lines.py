@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from kmclcheck.traces.base import ByteSource
 
 MAX_LINE = 64 * 1024
-BLOCK_SIZE = 256 * 1024
+BLOCK_SIZE = 32 * 1024
 
 # Stands in for a line above MAX_LINE; compared by identity, so no input can forge it.
 TOO_LONG = "".join(["\x00", "line too long"])
@@ -28,6 +28,7 @@ class LineBlock:
     offsets: list[int]
     replaced: frozenset[int] = frozenset()
     unfinished: bool = False
+    ascii: bool = False
 
 
 def read_lines(source: ByteSource) -> Iterator[LineBlock]:
@@ -66,7 +67,7 @@ def read_lines(source: ByteSource) -> Iterator[LineBlock]:
         yield LineBlock(number, [TOO_LONG], [offset], unfinished=True)
     elif rest:
         block = _block(rest, number, offset)
-        yield LineBlock(number, block.lines, block.offsets, block.replaced, unfinished=True)
+        yield replace(block, unfinished=True)
 
 
 def _block(data: bytes, first: int, offset: int) -> LineBlock:
@@ -89,4 +90,4 @@ def _block(data: bytes, first: int, offset: int) -> LineBlock:
     if max(sizes) > MAX_LINE + 1:
         lines = [TOO_LONG if size > MAX_LINE + 1 else line for line, size in zip(lines, sizes, strict=True)]
     offsets = list(accumulate(sizes, initial=offset))
-    return LineBlock(first, lines, offsets, frozenset(replaced))
+    return LineBlock(first, lines, offsets, frozenset(replaced), ascii=data.isascii())

@@ -98,7 +98,17 @@ def in_sequence(
     window = _Window(report, path)
     expected, places = window.expected, window.places
     started = False
+    # The common case, the next number of the endpoint whose turn it was, at the least cost.
+    latest: str | None = None
+    awaited = -1
     for item in items:
+        if type(item) is Event and item.seq == awaited and item.endpoint == latest:
+            awaited += 1
+            yield item
+            continue
+        if latest is not None:
+            expected[latest] = awaited
+            latest, awaited = None, -1
         if not places and started:
             if type(item) is Event:
                 seq = item.seq
@@ -108,8 +118,8 @@ def in_sequence(
                     continue
                 endpoint = item.endpoint
                 if expected.get(endpoint, seq) == seq:
-                    expected[endpoint] = seq + 1
                     window._credit = 0
+                    latest, awaited = endpoint, seq + 1
                     yield item
                     continue
             elif isinstance(item, Loss):

@@ -17,7 +17,7 @@ Progress = Callable[[int, int, int], None]
 """Told events, bytes read and findings so far."""
 
 PROGRESS_EVERY = 5000
-GC_THRESHOLD = 100_000
+GC_THRESHOLD = 500_000
 
 
 @dataclass(frozen=True, slots=True)

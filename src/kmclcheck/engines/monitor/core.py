@@ -116,40 +116,41 @@ class Monitor:
         if plans is None:
             self._unknown(event)
             return
-        for plan in plans:
-            if not plan.settled and run.recording.see((event.name, plan.index.phase)):
-                self._renew()
-            self._step(event, plan)
-
-    def _step(self, event: Event, plan: EventPlan) -> None:
-        run = self.run
         tid = event.tid
         thread = run.threads.get(tid) if tid and not event.endpoint else None
         if thread is None:
             thread = run.thread(event)
         args = event.args
-        frame: Frame | None = None
-        if not plan.entry:
-            frames = thread.frames
-            if frames and not args and frames[-1].name == plan.name and thread.identified:
-                frame = frames.pop()
-            else:
-                frame = stacks.leave(run, event, plan, thread)
-        if plan.inert and frame is not None and frame.version >= 0 and not run.ties:
-            primary = frame.objs.get(plan.primary) if plan.primary is not None else None
-            if primary is not None:
-                primary.history.append((run.count, event, primary.state))
-            if plan.tracked:
-                stacks.untrack(run, frame)
-            if run.watched:
-                stacks.watch(run, thread, [])
-            return
-        status = event.status
-        if status is not None:
-            status = status & 0xFFFFFFFF if type(status) is int else self._status(str(status))
-        if args and (shape := tuple(args)) not in plan.shapes:
-            self._check_shape(plan, shape)
-        self._judge(event, plan, thread, frame, status)
+        for plan in plans:
+            if not plan.settled and run.recording.see((event.name, plan.index.phase)):
+                self._renew()
+            frame: Frame | None = None
+            if not plan.entry:
+                frames = thread.frames
+                if frames and not args and frames[-1].name == plan.name and thread.identified:
+                    frame = frames.pop()
+                else:
+                    frame = stacks.leave(run, event, plan, thread)
+            if plan.inert and frame is not None and frame.version >= 0 and not run.ties:
+                self._pass(event, plan, thread, frame)
+                continue
+            status = event.status
+            if status is not None:
+                status = status & 0xFFFFFFFF if type(status) is int else self._status(str(status))
+            if args and (shape := tuple(args)) not in plan.shapes:
+                self._check_shape(plan, shape)
+            self._judge(event, plan, thread, frame, status)
+
+    def _pass(self, event: Event, plan: EventPlan, thread: Thread, frame: Frame) -> None:
+        """Take a return that changes nothing and that no rule judges."""
+        run = self.run
+        primary = frame.objs.get(plan.primary) if plan.primary is not None else None
+        if primary is not None:
+            primary.history.append((run.count, event, primary.state))
+        if plan.tracked:
+            stacks.untrack(run, frame)
+        if run.watched:
+            stacks.watch(run, thread, [])
 
     def _judge(
         self, event: Event, plan: EventPlan, thread: Thread, frame: Frame | None, status: int | None

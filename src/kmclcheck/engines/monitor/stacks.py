@@ -152,8 +152,11 @@ def _mark(frame: Frame, name: str, level: Truth4) -> None:
 def untrack(run: Run, frame: Frame) -> None:
     """Forget an open call that has ended."""
     for obj in frame.objs.values():
-        if obj.frames and frame in obj.frames:
-            obj.frames.remove(frame)
+        frames = obj.frames
+        if frames and frames[-1] is frame:
+            frames.pop()
+        elif frames and frame in frames:
+            frames.remove(frame)
         if obj.watch and frame in obj.watch:
             obj.watch.remove(frame)
     if frame in frame.thread.watch:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from kmclcheck.model.event import Event
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from kmclcheck.engines.monitor.frames import Frame
     from kmclcheck.model.finding import Finding
 
-DEAD_REMEMBERED = 1024
-"""How many ended objects of a kind are kept for explanations, and to prove a use after the end."""
+DEAD_REMEMBERED = 256
+"""How many ended objects of a kind are kept at least, for explanations and to prove a use after the end."""
 
 HISTORY_LIMIT = 512
 HISTORY_HEAD = 64
@@ -177,7 +177,7 @@ class KindInfo:
     kind: ObjectKind
     table: StateTable
     live: dict[Key, Obj] = field(default_factory=dict)
-    dead: OrderedDict[Key, Obj] = field(default_factory=OrderedDict)
+    dead: dict[Key, Obj] = field(default_factory=dict)
     pinned: dict[Key, Obj] = field(default_factory=dict)
     epoch: int = 0
     now: int = 0
@@ -353,5 +353,7 @@ class Store:
             info.pinned[obj.key] = obj
             return
         info.dead[obj.key] = obj
-        if len(info.dead) > DEAD_REMEMBERED:
-            info.dead.popitem(last=False)
+        if len(info.dead) >= 2 * DEAD_REMEMBERED:
+            # The oldest half at once: a dictionary that loses its first entry again and again gets slow.
+            for key in list(islice(info.dead, DEAD_REMEMBERED)):
+                del info.dead[key]

@@ -22,6 +22,7 @@ from kmclcheck.traces.formats._kmtrace_values import (
     number,
     status_value,
 )
+from kmclcheck.traces.lines import LineBlock
 
 # Handles come and go; a full memory is emptied, since counting uses would cost more.
 _MEMORY = 1 << 15
@@ -30,6 +31,9 @@ _NAME = re.compile(NAME_PATTERN)
 _PLACE = re.compile(PLACE_PATTERN)
 _THREAD = re.compile(r"(-|[0-9a-fA-F]{1,16})\.(-|[0-9a-fA-F]{1,16})")
 _ARGUMENT = re.compile(rf"({NAME_PATTERN})=(?:(0[xX][0-9a-fA-F]{{1,16}}|-?[0-9]{{1,20}})|({NAME_PATTERN}))")
+
+
+_NO_ARGUMENTS: dict[str, ArgValue] = {}  # shared: nobody changes an event's arguments
 
 
 class _Names(dict[str, str]):
@@ -100,8 +104,22 @@ class _Arguments(dict[str, tuple[str, ArgValue]]):
         return sys.intern(key), value
 
 
+class _Single(dict[str, tuple[dict[str, ArgValue], ArgValue | None]]):
+    """The arguments and the status of an event that has one of both. Events share them."""
+
+    def __init__(self, arguments: _Arguments) -> None:
+        super().__init__()
+        self._arguments = arguments
+
+    def __missing__(self, word: str) -> tuple[dict[str, ArgValue], ArgValue | None]:
+        key, value = self._arguments[word]
+        if len(self) >= _MEMORY:
+            self.clear()
+        found = self[word] = (_NO_ARGUMENTS, value) if key == "status" else ({key: value}, None)
+        return found
+
+
 _Head = tuple[str, Phase, int | None, int | None, int | None, int | None]
-_NO_ARGUMENTS: dict[str, ArgValue] = {}  # shared: nobody changes an event's arguments
 
 
 class FastLines:
@@ -119,15 +137,13 @@ class FastLines:
         self._irqls = _Counts(MAX_IRQL)
         self._threads = _Threads({"-": (None, None)})
         self._arguments = _Arguments(columns=False)
+        self._single = _Single(self._arguments)
         self._short_arguments = _Arguments(columns=True)
         # Everything between the time and the arguments, remembered whole for lines with at most one.
         self._heads: dict[str, _Head] = {}
 
     def parse(self, line: str, number: int = 0, offset: int = 0) -> Event | None:
         """Return the event of the line, or ``None`` if the line is not an ordinary event."""
-        event = self._remembered(line, number, offset)
-        if event is not None:
-            return event
         words = line.split(" ")
         first = words[0]
         if first in PHASES:
@@ -172,33 +188,37 @@ class FastLines:
         except (KeyError, ValueError):
             return None
 
-    def _remembered(self, line: str, number: int, offset: int) -> Event | None:
-        """Return the event of a line that differs from an earlier one in its numbers and one argument."""
-        try:
-            seq, time, tail = line.split(" ", 2)
-        except ValueError:
-            return None
-        args, status = _NO_ARGUMENTS, None
-        head = self._heads.get(tail)
-        if head is None:
-            words, _, last = tail.rpartition(" ")
-            head = self._heads.get(words)
-            if head is None:
-                return None
+    def block(self, block: LineBlock) -> list[Event | None]:
+        """Return what ``parse`` says of each line of a block of ASCII text.
+
+        Most lines differ from an earlier one in their numbers and one argument only; they are read here,
+        all at once, since a call for each would cost as much as the reading.
+        """
+        heads, single, parse, endpoint = self._heads, self._single, self.parse, self.endpoint
+        events: list[Event | None] = []
+        number = block.first
+        for line, offset in zip(block.lines, block.offsets, strict=False):
+            event = None
             try:
-                key, value = self._arguments[last]
-            except KeyError:
-                return None
-            if key == "status":
-                status = value
-            else:
-                args = {key: value}
-        if not (seq.isdigit() and time.isdigit() and len(seq) <= 19 and len(time) <= 19 and line.isascii()):
-            return None
-        name, phase, cpu, pid, tid, irql = head
-        return Event(
-            name, phase, args, status, int(seq), int(time), cpu, pid, tid, irql, self.endpoint, number, offset
-        )
+                seq, time, tail = line.split(" ", 2)
+                args, status = _NO_ARGUMENTS, None
+                head = heads.get(tail)
+                if head is None:
+                    words, _, last = tail.rpartition(" ")
+                    head = heads.get(words)
+                    if head is not None:
+                        args, status = single[last]
+                if head and seq.isdigit() and time.isdigit() and len(seq) <= 19 and len(time) <= 19:
+                    name, phase, cpu, pid, tid, irql = head
+                    event = Event(
+                        name, phase, args, status, int(seq), int(time), cpu, pid, tid, irql, endpoint, number,
+                        offset,
+                    )  # fmt: skip
+            except (KeyError, ValueError):
+                event = None
+            events.append(event if event is not None else parse(line, number, offset))
+            number += 1
+        return events
 
     def _short(self, words: list[str], number: int, offset: int) -> Event | None:
         try:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 from kmclcheck.diagnostics import Diagnostic, InputError, Level, Span
@@ -77,21 +77,19 @@ class KmtraceReader(TraceReader):
 
     def _items(self) -> Iterator[Item]:
         try:
-            parse = self._fast.parse
             for block in read_lines(self._source):
                 number = block.first
                 last = number + len(block.lines) - 1 if block.unfinished else 0
-                simple = self._begun and not block.replaced and not last
-                for line, offset in zip(block.lines, block.offsets, strict=False):
-                    item: Item | None
-                    if simple and (item := parse(line, number, offset)) is not None:
-                        self._events_seen = True
-                        yield item
+                # Once events have begun no header line can change how the others are read.
+                plain = self._events_seen and block.ascii and not last
+                events: Iterable[Event | None] = self._fast.block(block) if plain else repeat(None)
+                for event, line, offset in zip(events, block.lines, block.offsets, strict=False):
+                    if event is not None:
+                        yield event
                     else:
                         item = self._careful(block, line, number, offset, number == last)
                         if item is not None:
                             yield item
-                        simple = self._begun and not block.replaced and not last
                     number += 1
         finally:
             self._source.close()
