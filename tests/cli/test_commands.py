@@ -51,6 +51,15 @@ def test_mistakes(run: Run, args: list[str], text: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_profile_without_rules_is_not_a_success(run: Run, folder: Path) -> None:
+    (folder / "bare.kmcl").write_text(
+        'spec bare "Nothing yet"\nobject thread { field marked : bool = false }\n'
+    )
+    done = run("check", "--spec", "bare.kmcl", "good.kmtrace")
+    assert done.returncode == 2
+    assert "the specification bare has no rule of the profile 'core' yet" in done.stderr
+
+
 def test_explain(run: Run) -> None:
     done = run("explain", "file-read-open", "--spec", "demo.kmcl")
     assert done.returncode == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import TRACES, Run
+from tests.cli.conftest import READ, TRACES, Run
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,20 @@ def test_standard_input(check: Run) -> None:
     done = check("-", stdin=TRACES["bad.kmtrace"])
     assert done.returncode == 1
     assert "FileRead" in done.stdout
+
+
+def test_what_a_trace_records_can_be_said_on_the_command_line(check: Run, folder: Path) -> None:
+    # A read of a file whose opening is not in the trace.
+    (folder / "silent.kmtrace").write_text("%kmtrace 1\n%start known\n" + READ)
+    done = check("silent.kmtrace")
+    assert done.returncode == 0
+    assert "the trace does not say what it records" in done.stdout
+    assert "--records all" in done.stdout
+    assert check("silent.kmtrace", "--records", "all").returncode == 1
+    assert check("silent.kmtrace", "--records", "functions -FileOpen.ret").returncode == 0
+    wrong = check("silent.kmtrace", "--records", "functions.in")
+    assert wrong.returncode == 2
+    assert "'functions.in'" in wrong.stderr
 
 
 def test_folder_is_checked_file_by_file_in_order(check: Run, folder: Path) -> None:

@@ -208,15 +208,23 @@ def test_faulty_traces_show_no_other_fault(name: str) -> None:
 
 LEAST = {
     "nothing left out": 1.0,
-    "cut before the object": 0.5,
-    "cut half way to the fault": 0.2,
-    "three early events lost": 0.2,
-    "no %records line": 0.1,
-    "entries only": 0.1,
+    "cut before the object": 0.9,
+    "cut half way to the fault": 0.6,
+    "cut four events before the fault": 0.5,
+    "three early events lost": 0.7,
+    "three random events lost": 0.4,
+    "no %records line": 0.25,
+    "state callbacks not recorded": 0.6,
+    "entries only": 0.15,
+    "no thread ids": 0.8,
     "no IRQL": 0.9,
-    "no scalar arguments": 0.6,
-    "no handles at returns": 0.9,
-    "level L1": 0.3,
+    "no status": 0.6,
+    "no scalar arguments": 0.75,
+    "no handles at returns": 1.0,
+    "level L0": 0.1,
+    "level L1": 0.6,
+    "level L2": 0.7,
+    "level L3": 0.75,
     "level L4": 1.0,
 }
 """The share of faults that has to be found at least. Far less would mean that a loss blinds the check."""
@@ -225,6 +233,6 @@ LEAST = {
 @pytest.mark.parametrize("name", list(MANIPULATIONS))
 def test_faults_are_still_found(name: str) -> None:
     hits, total, alarms = measure(MANIPULATIONS[name])
+    print(f"{name}: {hits:.1f} of {total} seeded faults found")  # shown with pytest -rP
     assert alarms == {}
-    assert hits >= LEAST.get(name, 0.0) * total
-    assert hits > 0
+    assert hits >= LEAST[name] * total

@@ -29,6 +29,7 @@ from kmclcheck.model.spec import Profile, Spec
 from kmclcheck.report import InputFailure, ReportOptions, RunResult, ToolInfo, format_names, get_renderer
 from kmclcheck.traces import TraceReader, known_formats, open_trace
 from kmclcheck.traces.base import Item
+from kmclcheck.traces.records import declare, split_words
 
 
 class ConfiguredCommand(click.Command):
@@ -60,6 +61,16 @@ def _report_targets(
     return tuple(targets)
 
 
+def _record_words(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+    try:
+        return tuple(split_words(value))
+    except ValueError as error:
+        help = (
+            "all, functions, callbacks, a name, each perhaps with .call, .ret, .in or .out, and - before it"
+        )
+        raise click.BadParameter(f"unknown word {str(error)!r}; words are {help}", ctx, param) from None
+
+
 @dataclass(frozen=True, slots=True)
 class Overrides:
     """What the command line says about every trace, against its header."""
@@ -67,10 +78,16 @@ class Overrides:
     format: str | None
     start: Start | None
     end: End | None
+    records: tuple[str, ...]
+
+    @property
+    def of_header(self) -> bool:
+        """Return whether anything in a header is overridden."""
+        return bool(self.start or self.end or self.records)
 
 
 class _Overridden(TraceReader):
-    """A reader whose trace starts or ends as the user says, whatever its header says."""
+    """A reader whose trace starts, ends and records what the user says, whatever its header says."""
 
     def __init__(self, inner: TraceReader, overrides: Overrides) -> None:
         super().__init__(inner.info)
@@ -81,6 +98,7 @@ class _Overridden(TraceReader):
             self.info.start = overrides.start
         if overrides.end is not None:
             self.info.end = overrides.end
+        declare(self.info, overrides.records)
 
     @property
     def bytes_read(self) -> int:
@@ -193,7 +211,7 @@ def _choice(values: list[str]) -> click.Choice[str]:
     show_default=True,
     metavar="SECONDS",
     envvar="KMCLCHECK_SLICE_BUDGET",
-    help="Time for finding the events that reproduce a finding, per trace.",
+    help="Time for finding the events that reproduce a finding, for all traces together.",
 )
 @click.option(
     "--start",
@@ -203,6 +221,15 @@ def _choice(values: list[str]) -> click.Choice[str]:
 )
 @click.option(
     "--end", type=_choice([e.value for e in End]), envvar="KMCLCHECK_END", help="Why the traces end."
+)
+@click.option(
+    "--records",
+    metavar="WORDS",
+    default="",
+    callback=_record_words,
+    envvar="KMCLCHECK_RECORDS",
+    help="What the traces record, besides what their headers say: the words of %records, such as "
+    "'all' or 'functions EvtVmbChannelOpened.in'.",
 )
 @click.option("--show-config", is_flag=True, help="Print every setting and where it comes from, then exit.")
 @click.pass_context
@@ -225,6 +252,7 @@ def command(
     slice_budget: float,
     start: str | None,
     end: str | None,
+    records: tuple[str, ...],
     show_config: bool,
 ) -> int:
     """Check the traces in PATHS: files, folders, or - for standard input."""
@@ -237,7 +265,7 @@ def command(
         _check_writable(path)
     specification = load_specs(spec)
     options = _monitor_options(specification, profile, rule, disable, slice_budget)
-    overrides = Overrides(trace_format, Start(start) if start else None, End(end) if end else None)
+    overrides = Overrides(trace_format, Start(start) if start else None, End(end) if end else None, records)
     run = _check_all(paths, specification, options, overrides, Progress(enabled=not quiet))
     run = replace(run, options=ReportOptions(quiet=quiet, verbose=verbose))
     for failure in run.failures:
@@ -263,6 +291,10 @@ def _monitor_options(
         chosen = frozenset(rules)
     else:
         chosen = frozenset(r.id for r in spec.rules.values() if profile in ("all", r.profile.value))
+        if not chosen:
+            raise click.UsageError(
+                f"the specification {spec.name} has no rule of the profile {profile!r} yet"
+            )
     return Options(rules=chosen, disabled=frozenset(disabled), slice_budget=slice_budget)
 
 
@@ -293,7 +325,7 @@ def _check_all(
 
 def _check_one(path: str, checker: Checker, overrides: Overrides, progress: Progress) -> TraceResult:
     reader = open_trace(path, overrides.format)
-    if overrides.start is not None or overrides.end is not None:
+    if overrides.of_header:
         reader = _Overridden(reader, overrides)
     return checker.check(reader, progress)
 

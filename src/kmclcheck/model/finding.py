@@ -45,6 +45,10 @@ class HistoryStep:
     after: dict[str, str]
 
 
+UNDECLARED = "the trace does not say what it records"
+"""The reason for an open verdict that a declaration in the trace, or by the user, would mend."""
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """The part of the trace that reproduces the finding by itself.

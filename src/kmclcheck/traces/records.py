@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from kmclcheck.model.event import Phase, TraceInfo
 
 _GROUPS = frozenset({"functions", "callbacks"})
 _PHASES = {phase.value: phase for phase in (Phase.CALL, Phase.RET, Phase.IN, Phase.OUT)}
+
+
+_WORD = re.compile(
+    r"all|-?functions(\.(call|ret))?|-?callbacks(\.(in|out))?"
+    r"|-?(?!(all|functions|callbacks)\b)[A-Za-z_]\w*(\.(call|ret|in|out))?",
+    re.ASCII,
+)
+
+
+def split_words(text: str) -> list[str]:
+    """Return the words of a declaration.
+
+    Raises:
+        ValueError: a word is not well formed; it is the error's text.
+
+    """
+    words = text.replace(",", " ").split()
+    for word in words:
+        if not _WORD.fullmatch(word):
+            raise ValueError(word)
+    return words
 
 
 def declare(info: TraceInfo, words: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ from kmclcheck.engines.monitor.ledger import Ledger
 from kmclcheck.engines.monitor.recording import Recording
 from kmclcheck.engines.monitor.store import Key, Obj, Store
 from kmclcheck.model.event import Event, Start, TraceInfo
-from kmclcheck.model.finding import Finding
+from kmclcheck.model.finding import UNDECLARED, Finding
 from kmclcheck.model.spec import Spec
 from kmclcheck.semantics.index import SpecIndex
 from kmclcheck.semantics.truth import FALSE, MISSING, Truth4
@@ -49,7 +49,8 @@ class Run:
             return "the trace starts in mid-life"
         if self.unknown_names:
             return "unknown functions were called"
-        return "not everything is recorded"
+        declared = self.info.records_all or self.info.records_groups or self.info.records
+        return "not everything is recorded" if declared else UNDECLARED
 
     def forget_all(self, reason: str) -> None:
         """After a loss: nothing is known of any object, and of any stack only that it may go on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from kmclcheck.model.finding import Finding, HistoryStep, TraceResult
+from kmclcheck.model.finding import UNDECLARED, Finding, HistoryStep, TraceResult
 from kmclcheck.model.spec import Party, Rule, Spec
 from kmclcheck.report.base import RunResult
 from kmclcheck.report.describe import (
@@ -27,6 +27,7 @@ from kmclcheck.report.summary import open_groups
 _STEPS_SHOWN = 10
 _IDS_SHOWN = 3
 _BLURRED_SHOWN = 2
+_DECLARE = "say so with %records in its header, or with --records all if every call and callback is there"
 _PROBLEMS_SHOWN = 10
 _NAMES_SHOWN = 5
 
@@ -252,6 +253,8 @@ def _open_rules(painter: Painter, run: RunResult) -> None:
             text += f" and {len(group.rules) - len(ids)} more"
         places = plural(group.places, "place")
         painter.line((f"  {group.reason} ({places}): {text}", ""))
+        if group.reason == UNDECLARED:
+            painter.line(("    = ", "bold blue"), ("help", "bold"), (f": {_DECLARE}", ""))
     painter.line()
 
 
