@@ -1,0 +1,1 @@
+"""Drivers: small programs over the simulated library, one device each."""
