@@ -1,6 +1,6 @@
 """Which transitions of the specification the simulator's scenarios take.
 
-``python -m tests.support.coverage_table [--seeds 50]`` from the top of the checkout prints those that none takes.
+``python -m tests.support.coverage_table [--seeds 50]`` from the top of the checkout prints those not taken.
 """
 
 from __future__ import annotations
