@@ -15,6 +15,7 @@ from kmclcheck import __version__
 _COMMANDS = {
     "check": ("kmclcheck.cli.check", "Check traces against the rules."),
     "explain": ("kmclcheck.cli.explain", "Tell what a rule means and how to keep it."),
+    "simulate": ("kmclcheck.cli.simulate", "Write the trace of a simulated run."),
     "spec": ("kmclcheck.cli.spec", "Check a specification, or show parts of it."),
 }
 

@@ -54,10 +54,11 @@ class ChannelCalls(Base):
 
     def cleanup(self, t: Thread, channel: Channel) -> Task:
         self.record(t, "call", "VmbChannelCleanup", f" Channel{channel.handle}")
+        yield from self._settle(channel)
         channel.life = "Freed"
-        if channel.link.peer(channel) is not None and channel.server:
+        if channel.link.server is channel:
             channel.link.server = None
-        elif not channel.server and channel.link.client is channel:
+        elif channel.link.client is channel:
             channel.link.client = None
         channel.signal.fire()
         self.channel_handles.give(channel.address)
@@ -74,6 +75,7 @@ class ChannelCalls(Base):
         if fails:
             self.record(t, "ret", name, handles if self.repeats else "", "", FAILED)
             return False
+        yield from self._settle(channel)
         channel.life = "Enabled"
         channel.disabling = False
         if not channel.server and channel.want == "Pause" and self.random() < 0.5:
@@ -128,7 +130,19 @@ class ChannelCalls(Base):
         yield from self._until(t, channel, lambda: channel.run == "Paused" or channel.want == "Start")
         self.record(t, "ret", name, handles if self.repeats else "")
 
+    def set_quota(self, t: Thread, channel: Channel, quota: int) -> Task:
+        """Bound the received packets that are outstanding at one time."""
+        channel.quota = quota
+        yield from self.simple(
+            t, "VmbChannelSetTransactionQuota", f" Channel{channel.handle}", f" Quota={quota}"
+        )
+
     # How a channel goes from state to state.
+
+    def _settle(self, channel: Channel) -> Task:
+        """Wait for the end of a close whose callback has returned already."""
+        while channel.life == "Closing":
+            yield channel.signal
 
     def _perhaps_here(self, t: Thread, channel: Channel) -> Task:
         if t.irql == PASSIVE and self.random() < 0.5:
@@ -189,6 +203,7 @@ class ChannelCalls(Base):
 
     def _rest(self, t: Thread, channel: Channel) -> Task:
         link = channel.link
+        yield from self.drop_sends(channel, t)
         channel.life = "Disabled"
         if channel.server:
             link.offered = False
@@ -199,12 +214,23 @@ class ChannelCalls(Base):
             else:
                 link.requested = False
         link.settled()
-        yield from ()
 
     def _request(self, t: Thread, channel: Channel) -> Task:
+        """Ask the server to open; the device may turn out not to start."""
+        if channel.kernel.chance(channel.pnp_failures):
+            callback = self.callback(
+                t, "EvtVmbChannelPnpFailure", f" Channel{channel.handle}", " FailureStatus=0xc0000001",
+                channel.driver.connect_failed(t, channel),
+            )  # fmt: skip
+            yield from callback
+            # Whether the channel is still enabled after this is not documented.
+            channel.life = "Enabled" if self.random() < 0.5 else "Disabled"
+            if channel.life == "Disabled":
+                channel.signal.fire()
+                return
+            yield self.random() * 10_000
         channel.link.requested = True
         channel.link.changed()
-        yield from ()
 
     def _open(self, t: Thread, channel: Channel) -> Task:
         channel.life = "Opening"
@@ -218,6 +244,9 @@ class ChannelCalls(Base):
             channel.link.accepted = True
         channel.link.changed()
         self.open_rings(channel)
+        peer = channel.link.peer(channel)
+        if peer is not None:
+            peer.driver.lib.open_rings(peer)
 
     def _refuse(self, t: Thread, channel: Channel) -> Task:
         """After a failed Opened callback: what follows is not documented."""
@@ -234,12 +263,15 @@ class ChannelCalls(Base):
         link.settled()
 
     def _run(self, t: Thread, channel: Channel) -> Task:
+        channel.run = "Starting"
         yield from self._state(t, channel, "Started", channel.driver.started)
         channel.receiving = True
         self.kick(channel)
         if self.random() < 0.3:
             yield self.random() * 3000
-        yield from self._state(t, channel, "PostStarted", channel.driver.post_started)
+        if not channel.leaving or self.random() < 0.5:
+            # Whether a close that comes now is held back until PostStarted returned is not documented.
+            yield from self._state(t, channel, "PostStarted", channel.driver.post_started)
         channel.run = "Active"
         self.kick(channel)
 

@@ -9,6 +9,7 @@ from kmclcheck.engines.simulate.objects import Channel
 _FORMS = {
     "Mdl": " Flags=0 Mdl=0xffffbc8070008000 StartOffsetWithinMdl=0 DataLengthWithinMdl=2097152",
     "Buffer": " Flags=0 Buffer=0xffffbc8070008000 ByteCount=2097152",
+    "PfnList": "",  # a later function, of which only the name is published
 }
 
 
@@ -17,7 +18,8 @@ class GpadlCalls(Base):
 
     def create_gpadl(self, t: Thread, channel: Channel) -> Task:
         """Return the number of a new shared buffer."""
-        form = "Mdl" if self.random() < 0.5 else "Buffer"
+        chance = self.random()
+        form = "Mdl" if chance < 0.5 else "Buffer" if chance < 0.9 else "PfnList"
         name, handles = f"VmbChannelCreateGpadlFrom{form}", f" Channel{channel.handle}"
         self.record(t, "call", name, handles, _FORMS[form])
         yield 1000 + self.random() * 5000  # there and back

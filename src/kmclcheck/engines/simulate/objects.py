@@ -38,9 +38,12 @@ class Handles:
 
 
 class Packet:
-    """An outgoing packet object, ``state`` one of Ready, InLib, SendFailed, Freed."""
+    """An outgoing packet object, ``state`` one of Ready, InLib, SendFailed, Done, Freed."""
 
-    __slots__ = ("born", "channel", "handle", "length", "routine", "state", "sync", "wait")
+    __slots__ = (
+        "answered", "born", "channel", "handle", "heir", "length", "routine", "saved", "state", "sync",
+        "turn", "wait",
+    )  # fmt: skip
 
     def __init__(self, channel: Channel, handle: int, born: str) -> None:
         self.channel = channel
@@ -48,9 +51,16 @@ class Packet:
         self.born = born
         self.routine = "Auto" if born == "alloc" else "Unset"
         self.state = "Ready"
+        # How often it was sent: an answer to an earlier send, which a close cut off, comes too late.
+        self.turn = 0
         self.wait = True
         self.length = 64
         self.sync: Signal | None = None
+        # Whether it was saved, which packet it became at the restore, and whether the peer has answered
+        # since, before anybody could be told.
+        self.saved = False
+        self.heir: Packet | None = None
+        self.answered = False
 
 
 @dataclass(slots=True)
@@ -65,6 +75,7 @@ class Message:
     packet: Packet | None = None
     sender: Packet | None = None
     external: bool = False
+    turn: int = 0
     tries: int = 0
     passive: bool = False
     received: Received | None = None
@@ -97,6 +108,23 @@ class Link:
         self.gpadls: dict[int, str] = {}
         self.next_gpadl = 0xE1E10 + kernel.rng.randrange(256)
         self.free_gpadls: list[int] = []
+        self.saved: deque[Packet] = deque()
+
+    def take_over(self) -> Link:
+        """Return a new connection for the client of this one: its machine was saved and goes on elsewhere.
+
+        The client notices nothing; the old server stays behind alone.
+        """
+        link = Link(self.kernel)
+        link.saved, self.saved = self.saved, link.saved
+        client = link.client = self.client
+        self.client = None
+        if client is not None:
+            client.link = link
+            opened = client.life in ("Opening", "Open", "Closing")
+            link.requested = opened or (client.life == "Enabled" and self.requested)
+            link.closing = opened and self.closing
+        return link
 
     def peer(self, channel: Channel) -> Channel | None:
         """Return the channel at the other end."""
@@ -137,11 +165,10 @@ class Channel:
         self.want = "Pause" if server else "Start"
         self.busy = False
         self.disabling = False
-        self.pauses = 0
         self.slots: frozenset[str] = frozenset(SLOTS)
-        self.registered = False
         self.batches = False
         self.at_passive = False
+        self.pnp_failures = 0.0
         self.overlap = 1
         self.quota: int | None = None
         self.max_packet = 4096
@@ -155,7 +182,7 @@ class Channel:
         self.queued: deque[Message] = deque()
         self.inflight: dict[Packet, None] = {}
         self.unsaved: list[Packet] = []
-        self.restored: list[Packet] = []
+        self.kernel = kernel
         self.signal = Signal(kernel)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from kmclcheck.engines.simulate.base import OK, Base
-from kmclcheck.engines.simulate.kernel import PASSIVE, Signal, Task, Thread
+from kmclcheck.engines.simulate.kernel import PASSIVE, Task, Thread
 from kmclcheck.engines.simulate.objects import Channel, Message, Packet
 
 REMOVED = 0xC00002B6
@@ -37,7 +37,7 @@ class PacketCalls(Base):
         """Return a packet in the driver's own memory."""
         packet = Packet(channel, storage, "init")
         handles = f" Channel{channel.handle} VmbPacket{packet.handle}"
-        yield from self.simple(t, "VmbPacketInitialize", handles, " ByteCount=448", OK)
+        yield from self.simple(t, "VmbPacketInitialize", handles, " ByteCount=384", OK)
         return packet
 
     def set_routine(self, t: Thread, packet: Packet) -> Task:
@@ -58,9 +58,12 @@ class PacketCalls(Base):
 
     def send(
         self, t: Thread, packet: Packet, body: Body = ("data", 0), wait: bool = True, external: str = "",
-        fails: bool = False,
+        fails: bool = False, late: bool = False,
     ) -> Task:  # fmt: skip
-        """Send a packet; return whether the library took it. ``external``: "", "Mdl" or "Pfns"."""
+        """Send a packet; return whether the library took it. ``external``: "", "Mdl" or "Pfns".
+
+        ``late``: a packet whose send ``fails`` is completed nevertheless, after the return.
+        """
         channel = packet.channel
         wait = wait or bool(external)
         length = packet.length
@@ -71,13 +74,18 @@ class PacketCalls(Base):
             f" Buffer=0xffffbc8061003000 BufferLength={length}{_MORE[external]} Flags={wait:d}",
         )  # fmt: skip
         packet.state = "InLib"
+        packet.turn += 1
         packet.wait = wait
+        packet.answered = False
         if fails:
             yield self.random() * 1000
             packet.state = "SendFailed"
             self.record(t, "ret", name, handles if self.repeats else "", "", " status=0xc000009a")
+            if late:
+                channel.inflight[packet] = None
+                self.endpoint.dpc(partial(self._finish, packet=packet, status=REMOVED))
             return False
-        message = Message(length, body, packet if wait else None, packet, bool(external))
+        message = Message(length, body, packet if wait else None, packet, bool(external), packet.turn)
         channel.inflight[packet] = None
         if not self._put(channel, message):
             channel.queued.append(message)
@@ -89,26 +97,34 @@ class PacketCalls(Base):
         self.record(t, "ret", name, handles if self.repeats else "", "", status)
         return True
 
-    def synchronous(self, t: Thread, channel: Channel, body: Body = ("data", 0), waits: bool = True) -> Task:
-        """Send a request and wait for the answer; return the status."""
+    def synchronous(
+        self, t: Thread, channel: Channel, body: Body = ("data", 0), waits: bool = True, mdl: int = 0,
+        room: int = 64,
+    ) -> Task:  # fmt: skip
+        """Send a request and wait for the answer, which ``room`` bytes are kept for; return the status."""
         name, handles = "VmbChannelSendSynchronousRequest", f" Channel{channel.handle}"
         timeout = " Timeout=0" if waits else " Timeout=0xffffd10a5b2ef4e8 TimeoutValue=0"
         self.record(
             t, "call", name, handles,
-            f" Buffer=0xffffbc8061003000 BufferSize=32 ExternalDataMdl=0 Flags={waits:d}"
-            f" CompletionBuffer=0xffffbc8061004000 CompletionBufferSizeValue=64{timeout}",
+            f" Buffer=0xffffbc8061003000 BufferSize=32 ExternalDataMdl={mdl:#x} Flags={waits:d}"
+            f" CompletionBuffer=0xffffbc8061004000 CompletionBufferSizeValue={room}{timeout}",
         )  # fmt: skip
         status = 0
         if waits:
             packet = Packet(channel, 0, "sync")
-            packet.sync = Signal(self.kernel)
+            # A close has to wake the caller at once: it may be inside PostStarted, which Closed waits for.
+            packet.sync = channel.signal
             channel.inflight[packet] = None
             message = Message(32, body, packet)
             if not self._put(channel, message):
                 channel.queued.append(message)
-            while packet in channel.inflight:
-                yield packet.sync
-            status = 0 if packet.state == "Done" else REMOVED
+            while packet in channel.inflight and not channel.leaving:
+                yield channel.signal
+            if packet in channel.inflight:
+                del channel.inflight[packet]
+                if message in channel.queued:
+                    channel.queued.remove(message)
+            status = 0 if packet.state == "Done" else REMOVED if self.random() < 0.7 else CANCELLED
         else:
             if self.random() < 0.5:
                 yield self.random() * 1000
@@ -136,6 +152,9 @@ class PacketCalls(Base):
 
     def open_rings(self, channel: Channel) -> None:
         """Move queued messages into the ring, as far as there is room; the order is kept."""
+        for restored in [p for p in channel.inflight if p.answered]:
+            restored.answered = False
+            self.answer(restored)
         peer = channel.link.peer(channel)
         while channel.queued and peer is not None and channel.life == "Open" and not channel.link.closing:
             if peer.used + channel.queued[0].size > peer.capacity:
@@ -144,22 +163,31 @@ class PacketCalls(Base):
             self._insert(peer, message)
             if message.packet is None and message.sender is not None:
                 # One that needs no answer is done once it is in the ring.
-                self.endpoint.dpc(partial(self._finish, packet=message.sender, status=0))
+                self.endpoint.dpc(partial(self._finish, packet=message.sender, status=0, turn=message.turn))
 
-    def answer(self, packet: Packet) -> None:
-        """The peer completed a packet."""
+    def answer(self, packet: Packet, turn: int | None = None) -> None:
+        """The peer completed a packet, as it was sent in some turn."""
+        if turn is not None and packet.turn != turn:
+            return
+        while packet.saved and packet.heir is not None:
+            packet = packet.heir
+        if packet.saved or packet.channel.life not in ("Open", "Closing"):
+            # Nobody to tell: it lies in the ring until the packet is restored and its channel open.
+            packet.answered = True
+            return
         if packet.sync is not None:
             packet.channel.inflight.pop(packet, None)
             packet.state = "Done"
             packet.sync.fire()
         elif packet.channel.at_passive:
-            self.endpoint.work(partial(self._finish, packet=packet, status=0), self.random() * 2000)
+            body = partial(self._finish, packet=packet, status=0, turn=packet.turn)
+            self.endpoint.work(body, self.random() * 2000)
         else:
-            self.endpoint.dpc(partial(self._finish, packet=packet, status=0))
+            self.endpoint.dpc(partial(self._finish, packet=packet, status=0, turn=packet.turn))
 
-    def _finish(self, t: Thread, packet: Packet, status: int) -> Task:
+    def _finish(self, t: Thread, packet: Packet, status: int, turn: int | None = None) -> Task:
         """Give a packet back to the driver."""
-        if packet not in packet.channel.inflight:
+        if packet not in packet.channel.inflight or turn not in (None, packet.turn):
             return  # the close was faster
         del packet.channel.inflight[packet]
         if packet.sync is not None:

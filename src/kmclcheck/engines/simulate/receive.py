@@ -66,6 +66,10 @@ class ReceiveCalls(Base):
             message.tries += 1
             channel.ring.appendleft(message)
             channel.used += message.size
+            if channel.overlap > 1 and self.random() < 0.5:
+                # Another thread may deliver it again before this delivery has returned.
+                self.kick(channel)
+                yield self.random() * 2000
         elif received.state == "InCb":
             received.state = "Held"
         self.record(t, "out", "EvtVmbChannelProcessPacket", handles if self.repeats else "")
@@ -77,7 +81,7 @@ class ReceiveCalls(Base):
         self._retire(received)
         packet = received.message.packet
         if packet is not None:
-            packet.channel.driver.lib.answer(packet)
+            packet.channel.driver.lib.answer(packet, received.message.turn)
         if self.random() < 0.06:
             yield self.random() * 2000
         self.record(t, "ret", name, handles if self.repeats else "")

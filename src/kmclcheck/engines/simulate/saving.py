@@ -12,6 +12,10 @@ OVERFLOW, TOO_SMALL, MORE = 0x80000005, 0xC0000023, 0xC0000016
 class SaveCalls(Base):
     """The functions about saving and restoring."""
 
+    def answer(self, packet: Packet, turn: int | None = None) -> None:
+        """Give an answer of the peer to a packet in flight."""
+        raise NotImplementedError
+
     def save_begin(self, t: Thread, channel: Channel) -> Task:
         """Return whether the save context is open."""
         works = self.random() < 0.95
@@ -31,9 +35,9 @@ class SaveCalls(Base):
         else:
             filled = 512
             part = 1 + self.kernel.rng.randrange(3)
-            for packet in channel.unsaved[:part]:
-                yield from self._save(t, channel, packet)
-            del channel.unsaved[:part]
+            while channel.unsaved and part:
+                yield from self._save(t, channel, channel.unsaved.pop(0))
+                part -= 1
             if channel.unsaved:
                 status = OVERFLOW
         sizes = f" BytesFilledValue={filled} BytesRequiredValue={0 if not status else 900}"
@@ -43,12 +47,15 @@ class SaveCalls(Base):
     def _save(self, t: Thread, channel: Channel, packet: Packet) -> Task:
         name, handles = "EvtVmbChannelSavePacket", f" Channel{channel.handle} Packet{packet.handle}"
         size = 0
-        while True:
+        # A packet may complete in the middle of a save; then it is not in use any more.
+        while packet in channel.inflight:
             self.record(t, "in", name, handles, f" SaveBuf=0x2000 SaveBufSize={size}")
             status, needed = yield from channel.driver.save(t, channel, packet, size)
             back = handles if self.repeats else ""
             self.record(t, "out", name, back, f" BytesNeededValue={needed}", f" status={status:#x}")
             if not status:
+                packet.saved = True
+                channel.link.saved.append(packet)
                 return
             size = needed
 
@@ -75,5 +82,10 @@ class SaveCalls(Base):
         handles = f" PacketObject{packet.handle}"
         yield from self.simple(t, "VmbPacketRestore", handles, " Buffer=0x4000 BufferSize=64", OK)
         packet.state = "InLib"
-        packet.channel.inflight[packet] = None
-        packet.channel.restored.append(packet)
+        channel = packet.channel
+        channel.inflight[packet] = None
+        if channel.link.saved:
+            old = channel.link.saved.popleft()
+            old.heir = packet
+            if old.answered:
+                self.answer(packet)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from kmclcheck.engines.simulate.capture import Capture
+from kmclcheck.engines.simulate.capture import Capture, Shape
 from kmclcheck.engines.simulate.driver import Driver
-from kmclcheck.engines.simulate.kernel import Endpoint, Kernel, Task, Thread
+from kmclcheck.engines.simulate.kernel import Endpoint, Kernel, Signal, Task, Thread
 from kmclcheck.engines.simulate.library import Library
 from kmclcheck.engines.simulate.objects import Link
 
@@ -15,14 +15,24 @@ class Simulation:
     """Set it up by plugging in drivers, then run it.
 
     ``host`` and ``guest`` are the library at both ends; servers run at the host, clients at the guest.
+    The trace goes to ``stream``, as far as ``shape`` holds the run; after ``events`` records, if given,
+    the run is stopped. ``note`` is a line for people. ``ended`` fires when a driver's main program ends.
     """
 
-    def __init__(self, seed: int, stream: TextIO, view: str = "both", cpus: int = 4) -> None:
+    def __init__(
+        self,
+        seed: int,
+        stream: TextIO,
+        shape: Shape = Shape(),  # noqa: B008 - frozen, so it can be shared
+        events: int | None = None,
+        note: str = "",
+    ) -> None:
         self.kernel = kernel = Kernel(seed)
-        self.capture = capture = Capture(kernel, stream, view)
-        self.host = Library(kernel, Endpoint(kernel, "host", 4, cpus), capture)
-        self.guest = Library(kernel, Endpoint(kernel, "guest", 4, cpus), capture)
+        self.capture = capture = Capture(kernel, stream, shape, seed, events, note)
+        self.host = Library(kernel, Endpoint(kernel, "host", 4, shape.cpus), capture)
+        self.guest = Library(kernel, Endpoint(kernel, "guest", 4, shape.cpus), capture)
         self.drivers: list[Driver] = []
+        self.ended = Signal(kernel)
 
     def link(self) -> Link:
         """Return a new connection for a pair of channels."""
@@ -41,16 +51,28 @@ class Simulation:
         self.plug(server, 0.0 if first else late)
         self.plug(client, late if first else 0.0)
 
-    @staticmethod
-    def _load(driver: Driver, t: Thread) -> Task:
+    def _load(self, driver: Driver, t: Thread) -> Task:
         yield from driver.main(t)
         driver.done = True
+        self.ended.fire()
         if driver.partner is not None:
             driver.partner.leave()
 
+    @property
+    def records(self) -> int:
+        """How many records the run had so far, whether they were captured or not."""
+        return self.host.endpoint.seq + self.guest.endpoint.seq
+
     def run(self, limit: float = float("inf")) -> list[Driver]:
-        """Run to the end; return the drivers that did not get there, for a call of theirs never returned."""
-        self.kernel.limit = limit
-        self.kernel.run()
-        self.capture.flush()
-        return [driver for driver in self.drivers if not driver.done]
+        """Run to the end; return the drivers that did not get there, for a call of theirs never returned.
+
+        A run that was stopped, or came to its limit of time, says nothing about its drivers: then none.
+        """
+        kernel = self.kernel
+        kernel.limit = limit
+        kernel.run()
+        stopped = kernel.stopped or kernel.now >= limit
+        hanging = [] if stopped else [driver for driver in self.drivers if not driver.done]
+        watched = [d for d in hanging if d.lib.endpoint.name in self.capture.endpoints]
+        self.capture.finish("stopped" if stopped else "hung" if watched else "unloaded")
+        return hanging

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from kmclcheck.engines.simulate.drivers.common import ChannelDriver
+from kmclcheck.engines.simulate.drivers.common import ClientDriver, ServerDriver
 from kmclcheck.engines.simulate.kernel import Task, Thread
 from kmclcheck.engines.simulate.library import Library
 from kmclcheck.engines.simulate.objects import Channel, Link, Packet, Received
 
 
-class EchoServer(ChannelDriver):
+class EchoServer(ServerDriver):
     """Completes packets in line or from a work item, in any order."""
-
-    server = True
-
-    def main(self, t: Thread) -> Task:
-        yield from self.up(t)
-        while not self.leaving:
-            yield self.wake
-        yield from self.down(t)
 
     def process(self, t: Thread, received: Received) -> Task:
         if self.kernel.chance(0.5):
@@ -31,24 +23,20 @@ class EchoServer(ChannelDriver):
             self.lib.endpoint.work(later, self.kernel.random() * 8000)
 
 
-class EchoClient(ChannelDriver):
+class EchoClient(ClientDriver):
     """Sends so many packets, some of which want no answer."""
-
-    needs = ("PostStarted", "Suspend")
 
     def __init__(self, lib: Library, link: Link, packets: int = 20) -> None:
         super().__init__(lib, link)
         self.packets = packets
-        self.gate = False
 
-    def main(self, t: Thread) -> Task:
-        channel = yield from self.up(t)
-        while not self.gate:
-            yield channel.signal
+    def job(self, t: Thread) -> Task:
+        assert self.channel is not None
         for _ in range(self.packets):
-            yield from self.request(t, channel)
+            if self.lost or self.leaving:
+                break
+            yield from self.request(t, self.channel)
             yield self.kernel.random() * 4000
-        yield from self.down(t)
 
     def request(self, t: Thread, channel: Channel) -> Task:
         packet = yield from self.lib.allocate_packet(t, channel)
@@ -58,15 +46,6 @@ class EchoClient(ChannelDriver):
             yield from self.lib.send(t, packet, wait=self.kernel.chance(0.7))
         else:
             yield from self.lib.free(t, packet)
-
-    def post_started(self, t: Thread, channel: Channel) -> Task:
-        self.gate = True
-        channel.signal.fire()
-        yield from ()
-
-    def suspend(self, t: Thread, channel: Channel) -> Task:
-        self.gate = False
-        yield from ()
 
     def completed(self, t: Thread, packet: Packet, status: int) -> Task:
         if status == 0 and self.gate and self.kernel.chance(0.3):

@@ -1,0 +1,159 @@
+"""``kmclcheck simulate``: write the trace of a simulated run."""
+
+from __future__ import annotations
+
+import io
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import TextIO
+
+import click
+
+from kmclcheck.cli.console import complain, drop_stdout, is_closed_pipe, say
+from kmclcheck.cli.nearest import did_you_mean
+from kmclcheck.engines.simulate import ENDS, SCENARIOS, VIEWS, EndError, Shape, records_until, simulate
+from kmclcheck.engines.simulate.capture import LEVELS, MAX_CPUS, MAX_SKEW
+
+_COUNT = click.IntRange(min=0)
+
+
+@click.command("simulate", short_help="Write the trace of a simulated run.")
+@click.argument("scenario", required=False)
+@click.option("--list", "listing", is_flag=True, help="List the scenarios, then exit.")
+@click.option("--seed", type=_COUNT, default=1, show_default=True, metavar="N", help="Decides everything.")
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="Write the trace to a file.",
+)
+@click.option("--events", type=_COUNT, metavar="N", help="Stop the capture after N events.")
+@click.option(
+    "--end",
+    type=click.Choice(ENDS, case_sensitive=False),
+    help="How the trace has to end. stopped: it is cut where the seed decides, unless --events says where. "
+    "unloaded, hung: an error if the run ends otherwise.",
+)
+@click.option(
+    "--view",
+    type=click.Choice(VIEWS, case_sensitive=False),
+    default="both",
+    show_default=True,
+    help="The endpoints that are watched.",
+)
+@click.option(
+    "--level",
+    type=click.Choice([f"L{level}" for level in LEVELS], case_sensitive=False),
+    metavar="L0..L5",
+    help="What is recorded. L0: calls and callback entries with their handles; L1: returns and status, "
+    "too; L2: threads; L3: IRQL; L4: scalar arguments; L5: all that at both endpoints. "
+    "By default as much as the view allows.",
+)
+@click.option(
+    "--from-event",
+    type=_COUNT,
+    default=0,
+    metavar="N",
+    help="Begin midlife: leave out the first N events.",
+)
+@click.option(
+    "--drop-rate", type=float, default=0.0, metavar="P", help="Lose each event with probability P, below 1."
+)
+@click.option(
+    "--drop-markers/--no-drop-markers",
+    default=True,
+    help="Whether %lost lines stand for lost events (the default) or the sequence numbers have gaps.",
+)
+@click.option(
+    "--cpus",
+    type=click.IntRange(1, MAX_CPUS),
+    default=4,
+    show_default=True,
+    metavar="N",
+    help="Processors of each machine.",
+)
+@click.option(
+    "--skew",
+    type=click.IntRange(0, MAX_SKEW),
+    default=0,
+    metavar="NS",
+    help="Let the clocks of the processors differ by up to so many nanoseconds.",
+)
+@click.option(
+    "--sequence/--no-sequence",
+    default=True,
+    help="Number the events (the default), or leave only their times to tell the order.",
+)
+def command(
+    scenario: str | None,
+    listing: bool,
+    seed: int,
+    output: str | None,
+    events: int | None,
+    end: str | None,
+    view: str,
+    level: str | None,
+    from_event: int,
+    drop_rate: float,
+    drop_markers: bool,
+    cpus: int,
+    skew: int,
+    sequence: bool,
+) -> int:
+    """Write the trace of a simulated run of SCENARIO: drivers at both ends of VMBus channels, and
+    the library under them. The same arguments give the same bytes.
+
+    The options say what of the run is captured. They do not change the run, except --cpus.
+    """
+    if listing:
+        width = max(len(name) for name in SCENARIOS)
+        say("\n".join(f"{one.name:<{width}}  {one.doc}" for one in SCENARIOS.values()))
+        return 0
+    if scenario is None:
+        raise click.UsageError("no scenario given; --list names them")
+    if scenario not in SCENARIOS:
+        hint = did_you_mean(scenario, SCENARIOS) or "; --list names the scenarios"
+        raise click.UsageError(f"unknown scenario {scenario!r}{hint}")
+    try:
+        shape = Shape(
+            view=view,
+            level=int(level[1:]) if level else None,
+            from_event=from_event,
+            drop_rate=drop_rate,
+            markers=drop_markers,
+            cpus=cpus,
+            skew=skew,
+            sequence=sequence,
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        # Before the file is opened, so that an error leaves alone what is there.
+        if end is not None:
+            events = records_until(end, scenario, seed, shape, events)
+    except EndError as error:
+        raise click.UsageError(f"{error}; try another --seed, or leave out --end {end}") from None
+    try:
+        with _opened(output) as stream:
+            outcome = simulate(scenario, seed, stream, shape, events)
+            stream.flush()
+    except OSError as error:
+        # Whoever reads the trace has seen enough. Click would make that exit code 1.
+        if not is_closed_pipe(error):
+            raise
+        drop_stdout()
+        return 0
+    if output not in (None, "-"):
+        hanging = f"; a call never returned in {', '.join(outcome.hanging)}" if outcome.hanging else ""
+        complain(f"{output}: {outcome.events} events, end {outcome.end}{hanging}")
+    return 0
+
+
+def _opened(output: str | None) -> AbstractContextManager[TextIO]:
+    """Return the stream to write to; the same bytes go into it on every system."""
+    if output is not None and output != "-":
+        return open(output, "w", encoding="ascii", newline="\n")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(newline="\n")
+    return nullcontext(sys.stdout)

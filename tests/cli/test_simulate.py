@@ -1,0 +1,126 @@
+"""``kmclcheck simulate``, end to end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import ROOT, Run
+
+COMMAND = [sys.executable, "-m", "kmclcheck", "simulate"]
+ENV = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+
+
+def test_a_trace_that_the_checker_takes(run: Run) -> None:
+    made = run("simulate", "echo", "--seed", "3")
+    assert (made.returncode, made.stderr) == (0, "")
+    assert made.stdout.startswith("%kmtrace 1\n")
+    assert made.stdout.endswith("\n%end unloaded\n")
+    judged = run("check", "-", stdin=made.stdout)
+    assert judged.returncode == 0, judged.stdout
+
+
+def test_same_seed_same_bytes(folder: Path, run: Run) -> None:
+    options = ["--drop-rate", "0.1", "--skew", "500", "--level", "l2", "--from-event", "9"]
+    for name in ("a.kmtrace", "b.kmtrace"):
+        done = run("simulate", "echo", *options, "-o", name)
+        assert (done.returncode, done.stdout) == (0, "")
+        assert done.stderr.startswith(f"{name}: ")
+    written = (folder / "a.kmtrace").read_bytes()
+    assert written == (folder / "b.kmtrace").read_bytes()
+    assert b"\r" not in written
+    printed = subprocess.run(
+        [*COMMAND, "echo", *options, "-o", "-"], env=ENV, cwd=folder, capture_output=True, check=True
+    )
+    assert printed.stdout == written
+    assert run("simulate", "echo", *options, "--seed", "2").stdout.encode() != written
+
+
+def test_options_reach_the_trace(run: Run) -> None:
+    lines = run(
+        "simulate", "echo", "--view", "host", "--level", "L0", "--no-sequence", "--events", "20",
+        "--cpus", "2",
+    ).stdout.splitlines()  # fmt: skip
+    records = [line.split() for line in lines if not line.startswith("%")]
+    assert len(records) == 20
+    assert lines[-1] == "%end stopped"
+    assert {record[0] for record in records} == {"-"}
+    assert {record[2] for record in records} <= {"0", "1"}
+    assert {record[5] for record in records} <= {"call", "in"}
+    gaps = run("simulate", "echo", "--drop-rate", "0.2", "--no-drop-markers").stdout
+    assert "%lost" not in gaps.rsplit("@", 1)[0]
+    assert run("simulate", "echo", "--end", "unloaded").stdout == run("simulate", "echo").stdout
+
+
+def test_list(run: Run) -> None:
+    done = run("simulate", "--list")
+    assert done.returncode == 0
+    assert "echo" in [line.split()[0] for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        ([], "no scenario given; --list names them"),
+        (["ehco"], "unknown scenario 'ehco'; did you mean echo?"),
+        (["xyzzy"], "--list names the scenarios"),
+        (["echo", "--level", "L5", "--view", "host"], "level L5 means both endpoints"),
+        (["echo", "--level", "L9"], "'L9' is not one of"),
+        (["echo", "--skew", "10", "--cpus", "1"], "there is only one"),
+        (["echo", "--drop-rate", "1"], "below 1"),
+        (["echo", "--drop-rate", "0.1", "--no-drop-markers", "--no-sequence"], "losses would go unseen"),
+        (["echo", "--end", "hung"], "does not end hung: it ends unloaded; try another --seed"),
+        (["echo", "--end", "unloaded", "--events", "5"], "it ends stopped"),
+        (["echo", "-o", "gone/x.kmtrace"], "gone/x.kmtrace"),
+        (["echo", "-o", "without"], "is a directory"),
+        (["echo", "--seed", "-1"], "x>=0"),
+    ],
+)
+def test_mistakes(run: Run, args: list[str], text: str) -> None:
+    done = run("simulate", *args)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_error_leaves_the_file_alone(folder: Path, run: Run) -> None:
+    before = (folder / "good.kmtrace").read_text()
+    assert run("simulate", "echo", "--end", "hung", "-o", "good.kmtrace").returncode == 2
+    assert (folder / "good.kmtrace").read_text() == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full device")
+@pytest.mark.parametrize("args", [[], ["-o", "/dev/full"]])
+def test_a_full_disk_is_an_error(args: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "echo", *args], env=ENV, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert "could not be written" in done.stderr
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    with subprocess.Popen(
+        [*COMMAND, "echo"], env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_the_command_imports_little() -> None:
+    code = (
+        "import sys, kmclcheck.cli.simulate; "
+        "heavy = {'z3', 'lark', 'rich', 'networkx', 'kmclcheck.speclang', 'kmclcheck.engines.monitor'}; "
+        "sys.exit(str(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=ENV, capture_output=True, text=True, check=False)
+    assert done.stderr == "set()\n"
