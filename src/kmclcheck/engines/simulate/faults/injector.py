@@ -14,7 +14,7 @@ from kmclcheck.engines.simulate.kernel import Signal, Task, Thread
 from kmclcheck.engines.simulate.objects import SLOTS
 from kmclcheck.engines.simulate.simulation import Simulation
 
-MODULES = ("channels", "nesting", "packets", "received", "gpadls", "saving", "guarantees")
+MODULES = ("channels", "nesting", "packets", "received", "gpadls", "saving", "guarantees", "deliveries")
 """The modules of this package in which faults stand."""
 
 How = Literal["before", "after", "instead"]
