@@ -73,7 +73,6 @@ def test_same_seed_same_text_and_no_findings(shape: Shape) -> None:
         assert not faults(trace(seed, shape, end="stopped")), seed
 
 
-@pytest.mark.xfail(reason="births and revivals within the clock window are not seen as tied", strict=True)
 def test_clocks_alone_tell_the_order() -> None:
     for seed in range(12):
         assert not faults(trace(seed, Shape("host", skew=3000, sequence=False)))

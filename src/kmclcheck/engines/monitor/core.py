@@ -13,28 +13,13 @@ from kmclcheck.engines.monitor.recording import Recording
 from kmclcheck.engines.monitor.resolve import inherited, resolve
 from kmclcheck.engines.monitor.state import NAMES_KEPT, UNKNOWN_HANDLES_KEPT, Run
 from kmclcheck.engines.monitor.store import HISTORY_LIMIT, Obj, Store
+from kmclcheck.engines.monitor.ties import Ties, local
 from kmclcheck.model.event import Event, Loss, Phase, TraceInfo
-from kmclcheck.model.expr import (
-    And,
-    Arg,
-    Compare,
-    Expr,
-    HasBits,
-    Irql,
-    Not,
-    Number,
-    Or,
-    StatusIn,
-    StatusOk,
-    Truth,
-)
-from kmclcheck.model.spec import Check, Party, Spec
+from kmclcheck.model.spec import Party, Spec
 from kmclcheck.semantics.index import SpecIndex
 
 OUTCOMES_KEPT = 16384
 """How many outcomes of one event are kept; a trace with more starts to work them out anew."""
-
-UNORDERED = "events of several CPUs are too close in time to have an order"
 
 
 class Monitor:
@@ -46,6 +31,7 @@ class Monitor:
     def __init__(self, spec: Spec, index: SpecIndex, info: TraceInfo) -> None:
         self.run = run = Run(spec, index, info)
         self.endings = Endings(run)
+        self._ties = Ties(run) if info.window else None
         self._plans = make_plans(index)
         self._dispatch: dict[tuple[str, Phase], tuple[EventPlan, ...]] = {}
         self._every_event_lossy = info.lost_anywhere
@@ -131,7 +117,7 @@ class Monitor:
                     frame = frames.pop()
                 else:
                     frame = stacks.leave(run, event, plan, thread)
-            if plan.inert and frame is not None and frame.version >= 0 and not run.ties:
+            if plan.inert and frame is not None and frame.version >= 0 and self._ties is None:
                 self._pass(event, plan, thread, frame)
                 continue
             status = event.status
@@ -167,8 +153,11 @@ class Monitor:
             resolve(run, event, plan, frame, objs, status)
         if plan.uses_thread:
             objs["thread"] = run.thread_object(thread, event, "thread" in plan.effects)
-        if run.ties and event.seq is None and event.time is not None:
-            self._ties(event, objs)
+        ties = self._ties if event.seq is None and event.time is not None else None
+        findings = 0
+        if ties is not None:
+            ties.before(event, thread, objs)
+            findings = len(run.ledger.findings)
 
         ctx: Context | None = None
         key: object
@@ -243,6 +232,8 @@ class Monitor:
                 self.endings.object_ended(event, thread, frame, objs, primary)
         if run.store.visitors:
             run.store.dismiss()
+        if ties is not None:
+            ties.after(event, thread, objs, run.ledger.findings[findings:])
 
     def _recovered(self, objs: dict[str, Obj], outcome: Outcome, told: list[Broken]) -> None:
         """A rule that holds again on an object can be broken on it again, as a new fault."""
@@ -289,56 +280,12 @@ class Monitor:
                     store.forget(obj)
                     obj.remember(run.count, event)
 
-    def _ties(self, event: Event, objs: dict[str, Obj]) -> None:
-        """Events of different CPUs within clock resolution and skew have no order.
-
-        Such an event makes its objects unknown, and takes back findings it might have prevented.
-        """
-        run, time, window = self.run, event.time, self.run.info.window
-        assert time is not None
-        family = [o for o in objs.values() if o.kind != "thread" and not o.temporary]
-        family += [o.parent for o in family if o.parent is not None and o.parent not in family]
-        tied = False
-        for obj in family:
-            last = obj.last
-            if last is not None and last[1] != event.cpu and time - last[0] <= window:
-                tied = True
-                run.store.forget(obj)
-            obj.last = (time, event.cpu)
-        run.recent = [r for r in run.recent if time - r[0] <= window]
-        if tied:
-            gone = [
-                f
-                for _, cpu, f, obj in run.recent
-                if cpu != event.cpu and (obj in family or obj.parent in family)
-            ]
-            run.ledger.withdraw(gone, UNORDERED)
-
     def finish(self) -> None:
         """Judge the obligations that are due at the end of the trace."""
         self.bank()
         if self.run.info.lost_anywhere and not self._every_event_lossy:
             # The trace said only at its end that events are missing somewhere.
             self.run.forget_all("somewhere in the trace")
-            doubtful = [f for f in self.ledger.findings if not _local(self.ledger.evidence[f.index].check)]
+            doubtful = [f for f in self.ledger.findings if not local(self.ledger.evidence[f.index].check)]
             self.ledger.withdraw(doubtful, "events were lost somewhere in the trace")
         self.endings.trace_ended()
-
-
-def _local(check: Check) -> bool:
-    """Return whether a check looks at its own event alone."""
-
-    def local(expr: Expr) -> bool:
-        match expr:
-            case And(operands) | Or(operands):
-                return all(local(o) for o in operands)
-            case Not(operand):
-                return local(operand)
-            case Compare(left=left, right=right):
-                return all(isinstance(t, Arg | Irql | Number) for t in (left, right))
-            case HasBits(term=term):
-                return isinstance(term, Arg | Irql | Number)
-            case _:
-                return isinstance(expr, Truth | StatusOk | StatusIn)
-
-    return local(check.when) and local(check.require)

@@ -20,7 +20,7 @@ def take(run: Run, ctx: Context, plan: EventPlan, outcome: Outcome) -> list[Brok
     broken = [Broken(rule, check, ctx.objs[check.target], ctx) for rule, check in outcome.broken]
     children_at_fault = _each(run, ctx, plan) if plan.index.each_checks else []
     broken += children_at_fault
-    told = report(run, broken) if broken else []
+    told = run.ledger.report(broken, run.count) if broken else []
     numbers = _assignments(ctx, plan)
     children = _child_moves(run, ctx, plan)
     begin_and_move(run, ctx.event, ctx.thread, plan, outcome, ctx.objs)
@@ -76,19 +76,6 @@ def _born(run: Run, objs: dict[str, Obj], plan: EventPlan, old: Obj) -> Obj:
     if run.store.unknown_handles:
         run.store.unknown_handles.discard(new.key)
     return new
-
-
-def report(run: Run, broken: list[Broken]) -> list[Broken]:
-    """Enter broken rules into the ledger; remember those that a tie may yet withdraw."""
-    before = len(run.ledger.findings)
-    told = run.ledger.report(broken, run.count)
-    if run.info.window:
-        for finding in run.ledger.findings[before:]:
-            obj = next(b.obj for b in told if b.rule.id == finding.rule)
-            event = finding.event
-            if event is not None and event.seq is None and event.time is not None:
-                run.recent.append((event.time, event.cpu, finding, obj))
-    return told
 
 
 def _assignments(ctx: Context, plan: EventPlan) -> list[tuple[Obj, str, NumberValue]]:

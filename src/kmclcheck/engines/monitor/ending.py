@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kmclcheck.engines.monitor.context import Context
-from kmclcheck.engines.monitor.effects import report, weigh
+from kmclcheck.engines.monitor.effects import weigh
 from kmclcheck.engines.monitor.frames import Frame, Thread
 from kmclcheck.engines.monitor.ledger import Broken, open_reason
 from kmclcheck.engines.monitor.plan import judge
@@ -77,7 +77,7 @@ class Endings:
             if rule.id not in (obj.faults or ()):
                 weigh(self.run, rule, check, obj, ctx, broken)
         if broken:
-            report(self.run, broken)
+            self.run.ledger.report(broken, self.run.count)
 
     def trace_ended(self) -> None:
         """Judge the obligations of everything still alive."""
@@ -98,7 +98,7 @@ class Endings:
                     if rule.id not in (obj.faults or ()):
                         self._at_end(rule, check, obj, ctx, broken)
         if broken:
-            report(run, broken)
+            run.ledger.report(broken, run.count)
 
     def _at_end(self, rule: Rule, check: Check, obj: Obj, ctx: Context, broken: list[Broken]) -> None:
         run = self.run

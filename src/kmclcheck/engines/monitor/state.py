@@ -7,7 +7,7 @@ from kmclcheck.engines.monitor.ledger import Ledger
 from kmclcheck.engines.monitor.recording import Recording
 from kmclcheck.engines.monitor.store import Key, Obj, Store
 from kmclcheck.model.event import Event, Start, TraceInfo
-from kmclcheck.model.finding import UNDECLARED, Finding
+from kmclcheck.model.finding import UNDECLARED
 from kmclcheck.model.spec import Spec
 from kmclcheck.semantics.index import SpecIndex
 from kmclcheck.semantics.truth import FALSE, MISSING, Truth4
@@ -35,11 +35,9 @@ class Run:
         self.serial = 0
         self.watched = 0
         self.some_nameless = False
-        self.ties = info.window > 0
         self.loss_reason = ""
         self.unknown_names: dict[str, int] = {}
         self.oddities: dict[str, int] = {}
-        self.recent: list[tuple[int, int | None, Finding, Obj]] = []
 
     def cause(self) -> str:
         """Return, in words, why data may be missing."""

@@ -95,7 +95,6 @@ class Obj:
         "judged",
         "key",
         "kind",
-        "last",
         "numbers",
         "parent",
         "replaced",
@@ -130,7 +129,6 @@ class Obj:
         self.frames: list[Frame] | None = None
         self.watch: list[Frame] | None = None
         self.entries: dict[tuple[str, ...], int] | None = None
-        self.last: tuple[int, int | None] | None = None
 
     def number(self, name: str) -> NumberValue:
         """Return a number field: assigned, not assigned since birth, or not known."""
@@ -308,7 +306,6 @@ class Store:
         # An unknown handle that this event names first may well be in its first life.
         new.incarnation = old.incarnation + (0 if old.incarnation == 1 and not old.history else 1)
         new.epoch = info.now
-        new.last = old.last
         old.replaced = True
         self.version += 1
         for child in old.children or ():
