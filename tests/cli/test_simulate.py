@@ -59,7 +59,46 @@ def test_options_reach_the_trace(run: Run) -> None:
 def test_list(run: Run) -> None:
     done = run("simulate", "--list")
     assert done.returncode == 0
-    assert "echo" in [line.split()[0] for line in done.stdout.splitlines()]
+    assert {"echo", "workload"} <= {line.split()[0] for line in done.stdout.splitlines()}
+
+
+def _records(text: str) -> list[list[str]]:
+    return [line.split() for line in text.splitlines() if not line.startswith("%")]
+
+
+def test_a_workload(run: Run) -> None:
+    command = ["simulate", "workload", "--events", "3000", "--channels", "5", "--seed", "7"]
+    made = run(*command)
+    assert (made.returncode, made.stderr) == (0, "")
+    assert run(*command).stdout == made.stdout
+    records = _records(made.stdout)
+    assert 3000 <= len(records) < 6000
+    assert made.stdout.endswith("%end unloaded\n")
+    # Handles are used again.
+    births = [r[-2] for r in records if r[6:8] == ["ret", "VmbChannelAllocate"]]
+    assert len(set(births)) < len(births)
+    judged = run("check", "-", stdin=made.stdout)
+    assert (judged.returncode, judged.stderr) == (0, ""), judged.stdout
+    assert run("simulate", "workload", "--end", "unloaded").stdout == run("simulate", "workload").stdout
+
+
+def test_a_workload_does_not_depend_on_the_capture(run: Run) -> None:
+    command = ["simulate", "workload", "--events", "2000", "--channels", "3"]
+    whole = [r[6:8] for r in _records(run(*command).stdout) if r[0] == "@host"]
+    host = [r[5:7] for r in _records(run(*command, "--view", "host", "--level", "L1").stdout)]
+    assert host == whole
+    cut = run(*command, "--view", "host", "--end", "stopped").stdout
+    assert cut.endswith("%end stopped\n")
+    assert [r[5:7] for r in _records(cut)][:900] == whole[:900]
+    assert len(_records(cut)) == 2000
+
+
+def test_more_channels_are_busy_at_one_time(run: Run) -> None:
+    threads = []
+    for channels in ("1", "20"):
+        made = run("simulate", "workload", "--events", "4000", "--channels", channels).stdout
+        threads.append(len({record[4] for record in _records(made)}))
+    assert threads[0] * 2 < threads[1]
 
 
 @pytest.mark.parametrize(
@@ -73,6 +112,9 @@ def test_list(run: Run) -> None:
         (["echo", "--skew", "10", "--cpus", "1"], "there is only one"),
         (["echo", "--drop-rate", "1"], "below 1"),
         (["echo", "--drop-rate", "0.1", "--no-drop-markers", "--no-sequence"], "losses would go unseen"),
+        (["echo", "--channels", "3"], "--channels is for workload"),
+        (["workload", "--channels", "0"], "1<=x<=1000"),
+        (["workload", "--events", "9", "--end", "hung"], "it ends unloaded"),
         (["echo", "--end", "hung"], "does not end hung: it ends unloaded; try another --seed"),
         (["echo", "--end", "unloaded", "--events", "5"], "it ends stopped"),
         (["echo", "-o", "gone/x.kmtrace"], "gone/x.kmtrace"),

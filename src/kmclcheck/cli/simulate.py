@@ -11,10 +11,23 @@ import click
 
 from kmclcheck.cli.console import complain, drop_stdout, is_closed_pipe, say
 from kmclcheck.cli.nearest import did_you_mean
-from kmclcheck.engines.simulate import ENDS, SCENARIOS, VIEWS, EndError, Shape, records_until, simulate
+from kmclcheck.engines.simulate import (
+    ENDS,
+    SCENARIOS,
+    VIEWS,
+    EndError,
+    Shape,
+    Source,
+    Workload,
+    records_until,
+    simulate,
+)
 from kmclcheck.engines.simulate.capture import LEVELS, MAX_CPUS, MAX_SKEW
 
 _COUNT = click.IntRange(min=0)
+WORKLOAD = "workload"
+WORKLOAD_DOC = "Pairs of all scenarios without faults, one after another in many places at one time."
+EVENTS, CHANNELS, MAX_CHANNELS = 10_000, 8, 1000
 
 
 @click.command("simulate", short_help="Write the trace of a simulated run.")
@@ -28,7 +41,20 @@ _COUNT = click.IntRange(min=0)
     type=click.Path(dir_okay=False, allow_dash=True),
     help="Write the trace to a file.",
 )
-@click.option("--events", type=_COUNT, metavar="N", help="Stop the capture after N events.")
+@click.option(
+    "--events",
+    type=_COUNT,
+    metavar="N",
+    help="Stop the capture after N events. With workload: the length of the run. After N events, captured "
+    "or not, no new pair of drivers begins, and the trace ends when those that have begun are gone "
+    f"(default {EVENTS:,}); with --end stopped it is cut after N events.",
+)
+@click.option(
+    "--channels",
+    type=click.IntRange(1, MAX_CHANNELS),
+    metavar="N",
+    help=f"With workload: how many pairs of drivers are busy at one time (default {CHANNELS}).",
+)
 @click.option(
     "--end",
     type=click.Choice(ENDS, case_sensitive=False),
@@ -91,6 +117,7 @@ def command(
     seed: int,
     output: str | None,
     events: int | None,
+    channels: int | None,
     end: str | None,
     view: str,
     level: str | None,
@@ -102,19 +129,24 @@ def command(
     sequence: bool,
 ) -> int:
     """Write the trace of a simulated run of SCENARIO: drivers at both ends of VMBus channels, and
-    the library under them. The same arguments give the same bytes.
+    the library under them. SCENARIO may be "workload": many pairs of drivers that come and go.
+    The same arguments give the same bytes.
 
-    The options say what of the run is captured. They do not change the run, except --cpus.
+    The options say what of the run is captured. They do not change the run, except --cpus and, with
+    workload, --events and --channels.
     """
+    listed = {one.name: one.doc for one in SCENARIOS.values()} | {WORKLOAD: WORKLOAD_DOC}
     if listing:
-        width = max(len(name) for name in SCENARIOS)
-        say("\n".join(f"{one.name:<{width}}  {one.doc}" for one in SCENARIOS.values()))
+        width = max(map(len, listed))
+        say("\n".join(f"{name:<{width}}  {doc}" for name, doc in listed.items()))
         return 0
     if scenario is None:
         raise click.UsageError("no scenario given; --list names them")
-    if scenario not in SCENARIOS:
-        hint = did_you_mean(scenario, SCENARIOS) or "; --list names the scenarios"
+    if scenario not in listed:
+        hint = did_you_mean(scenario, listed) or "; --list names the scenarios"
         raise click.UsageError(f"unknown scenario {scenario!r}{hint}")
+    if channels is not None and scenario != WORKLOAD:
+        raise click.UsageError(f"--channels is for workload; {scenario} has the channels it needs")
     try:
         shape = Shape(
             view=view,
@@ -128,15 +160,21 @@ def command(
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    source: Source = scenario
+    if scenario == WORKLOAD:
+        # One that is cut after so many events goes on until then.
+        length = EVENTS if events is None else None if end == "stopped" else events
+        source = Workload(length, CHANNELS if channels is None else channels)
+        events = events if end == "stopped" else None
     try:
         # Before the file is opened, so that an error leaves alone what is there.
         if end is not None:
-            events = records_until(end, scenario, seed, shape, events)
+            events = records_until(end, source, seed, shape, events)
     except EndError as error:
         raise click.UsageError(f"{error}; try another --seed, or leave out --end {end}") from None
     try:
         with _opened(output) as stream:
-            outcome = simulate(scenario, seed, stream, shape, events)
+            outcome = simulate(source, seed, stream, shape, events)
             stream.flush()
     except OSError as error:
         # Whoever reads the trace has seen enough. Click would make that exit code 1.

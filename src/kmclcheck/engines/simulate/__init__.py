@@ -10,10 +10,17 @@ from typing import TextIO
 from kmclcheck.engines.simulate.capture import VIEWS, Shape
 from kmclcheck.engines.simulate.scenarios import SCENARIOS
 from kmclcheck.engines.simulate.simulation import Simulation
+from kmclcheck.engines.simulate.workload import Workload
 
-__all__ = ["ENDS", "SCENARIOS", "VIEWS", "EndError", "Outcome", "Shape", "records_until", "simulate"]
+__all__ = [
+    "ENDS", "SCENARIOS", "VIEWS", "EndError", "Outcome", "Shape", "Source", "Workload", "records_until",
+    "simulate",
+]  # fmt: skip
 
 ENDS = ("unloaded", "stopped", "hung")
+
+Source = str | Workload
+"""What runs: a scenario, by its name, or a workload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,7 @@ class EndError(ValueError):
 
 
 def simulate(
-    scenario: str,
+    source: Source,
     seed: int,
     stream: TextIO,
     shape: Shape = Shape(),  # noqa: B008 - frozen, so it can be shared
@@ -43,13 +50,13 @@ def simulate(
     ``events``: stop after so many records. ``end``: how the trace has to end; see ``records_until``.
     """
     if end is not None:
-        events = records_until(end, scenario, seed, shape, events)
-    return _run(scenario, seed, stream, shape, events)
+        events = records_until(end, source, seed, shape, events)
+    return _run(source, seed, stream, shape, events)
 
 
 def records_until(
     end: str,
-    scenario: str,
+    source: Source,
     seed: int,
     shape: Shape = Shape(),  # noqa: B008 - frozen, so it can be shared
     events: int | None = None,
@@ -62,7 +69,7 @@ def records_until(
     """
     if end == "stopped" and events is not None:
         return events
-    trial = _run(scenario, seed, _Nowhere(), shape, events)
+    trial = _run(source, seed, _Nowhere(), shape, events)
     if end == "stopped":
         return random.Random(f"end {seed}").randrange(trial.events) if trial.events else 0
     if trial.end != end:
@@ -70,9 +77,9 @@ def records_until(
     return events
 
 
-def _run(scenario: str, seed: int, stream: TextIO, shape: Shape, events: int | None) -> Outcome:
-    sim = Simulation(seed, stream, shape, events, f"simulated: {scenario}, seed {seed}, level L{shape.depth}")
-    SCENARIOS[scenario].setup(sim)
+def _run(source: Source, seed: int, stream: TextIO, shape: Shape, events: int | None) -> Outcome:
+    sim = Simulation(seed, stream, shape, events, f"simulated: {source}, seed {seed}, level L{shape.depth}")
+    (source if isinstance(source, Workload) else SCENARIOS[source]).setup(sim)
     hanging = sim.run()
     capture = sim.capture
     assert capture.end is not None

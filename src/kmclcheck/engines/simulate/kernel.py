@@ -59,6 +59,7 @@ class Endpoint:
         self.cpus = cpus
         self.seq = 0
         self._idle: list[Thread] = []
+        self._ended: list[Thread] = []
         self._next_tid = 0x100 + 4 * kernel.rng.randrange(64)
         # The idle thread of a processor has id 0; deliveries at DISPATCH_LEVEL run on it.
         self._dpc_threads = [Thread(self, 0, cpu, DISPATCH) for cpu in range(cpus)]
@@ -66,9 +67,15 @@ class Endpoint:
         self._dpc_busy = [False] * cpus
 
     def thread(self) -> Thread:
-        """Return a new thread, as a driver creates one."""
+        """Return a new thread, as a driver creates one. It may have the id of one that has ended."""
+        if self._ended and (len(self._ended) > 8 or self.kernel.chance(0.5)):
+            return self._ended.pop()
         self._next_tid += 4 * (1 + self.kernel.rng.randrange(5))
         return Thread(self, self._next_tid, self.kernel.rng.randrange(self.cpus))
+
+    def end(self, thread: Thread) -> None:
+        """A thread ends; its id is free again."""
+        self._ended.append(thread)
 
     def work(self, body: Callable[[Thread], Task], delay: float = 0.0) -> None:
         """Run something on a worker thread at PASSIVE_LEVEL."""

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 SLOTS = ("Opened", "Closed", "Suspend", "Started", "PostStarted")
 
+IDLE = 16
+"""How many freed addresses of a kind there may be while new ones are still handed out."""
+
 
 class Handles:
     """Addresses of one kind of object. Freed ones come back soon, as from a look-aside list."""
@@ -26,8 +29,8 @@ class Handles:
         self._random = kernel.random
 
     def take(self) -> int:
-        """Return an address that names nothing at present."""
-        if self._free and self._random() < 0.9:
+        """Return an address that names nothing at present; new ones only as long as few lie idle."""
+        if self._free and (len(self._free) > IDLE or self._random() < 0.9):
             return self._free.pop()
         self._next += self._step
         return self._next

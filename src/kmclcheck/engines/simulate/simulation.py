@@ -16,7 +16,8 @@ class Simulation:
 
     ``host`` and ``guest`` are the library at both ends; servers run at the host, clients at the guest.
     The trace goes to ``stream``, as far as ``shape`` holds the run; after ``events`` records, if given,
-    the run is stopped. ``note`` is a line for people. ``ended`` fires when a driver's main program ends.
+    the run is stopped. ``note`` is a line for people. ``drivers`` are those whose main program goes on;
+    ``ended`` fires when one ends.
     """
 
     def __init__(
@@ -54,6 +55,8 @@ class Simulation:
     def _load(self, driver: Driver, t: Thread) -> Task:
         yield from driver.main(t)
         driver.done = True
+        t.endpoint.end(t)
+        self.drivers.remove(driver)
         self.ended.fire()
         if driver.partner is not None:
             driver.partner.leave()
@@ -72,7 +75,7 @@ class Simulation:
         kernel.limit = limit
         kernel.run()
         stopped = kernel.stopped or kernel.now >= limit
-        hanging = [] if stopped else [driver for driver in self.drivers if not driver.done]
+        hanging = [] if stopped else list(self.drivers)
         watched = [d for d in hanging if d.lib.endpoint.name in self.capture.endpoints]
         self.capture.finish("stopped" if stopped else "hung" if watched else "unloaded")
         return hanging

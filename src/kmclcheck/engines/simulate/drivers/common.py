@@ -206,9 +206,11 @@ class ChannelDriver(Driver):
             return NO_RESOURCES
         if self.kernel.chance(0.05):
             yield from self.lib.simple(
-                t, "VmbChannelGetInterfaceInstance", f" Channel{channel.handle}", "", "",
-                f" InterfaceInstanceValue={GUID}",
-            )  # fmt: skip
+                t,
+                "VmbChannelGetInterfaceInstance",
+                f" Channel{channel.handle}",
+                " InterfaceInstance=0xffffd10a5b2ef6d8",
+            )
         if self.kernel.chance(0.03):
             yield from self.lib.simple(t, "VmbChannelGetMmioSpace", f" Channel{channel.handle}")
         return SUCCESS

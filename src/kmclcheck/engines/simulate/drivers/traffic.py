@@ -89,6 +89,12 @@ class Traffic(ChannelDriver):
         else:
             self._storage.append(int(packet.handle[1:], 16))
 
+    def down(self, t: Thread) -> Task:
+        yield from super().down(t)
+        while self._storage:
+            # Memory of a driver that is gone is somebody else's soon.
+            self.lib.packet_handles.give(self._storage.pop())
+
     def requests(self, t: Thread, count: int, pause: float = 4000.0) -> Task:
         """Send so many packets, as far as the channel lets the driver."""
         assert self.channel is not None
