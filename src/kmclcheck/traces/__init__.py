@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from kmclcheck.traces.base import ByteSource, TraceFormat, TraceReader
+from kmclcheck.traces.options import ReadOptions
 from kmclcheck.traces.records import is_declared
 from kmclcheck.traces.registry import known_formats, open_trace, read_text
 
 __all__ = [
     "ByteSource",
+    "ReadOptions",
     "TraceFormat",
     "TraceReader",
     "is_declared",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from kmclcheck.diagnostics import Diagnostic, InputError, Level, Span
 from kmclcheck.model.event import Event, Loss, TraceInfo
+from kmclcheck.traces.options import ReadOptions
 
 HEAD_SIZE = 4096
 MAX_PROBLEMS = 100
@@ -120,6 +122,8 @@ class TraceReader(ABC):
         self.info = info
         self.problems: list[Diagnostic] = []
         self.problem_count = 0
+        # Records that no rule of the mapping fits, by name; formats without a mapping have none.
+        self.unmapped: Counter[str] = Counter()
 
     def report(self, problem: Diagnostic) -> None:
         """Count a problem, and keep it if there is room."""
@@ -143,11 +147,19 @@ class TraceFormat(ABC):
     name: str
     suffixes: tuple[str, ...]
     title: str
+    writes = False
 
     @abstractmethod
     def sniff(self, head: bytes) -> bool:
         """Say whether a file that begins with ``head`` is of this format."""
 
     @abstractmethod
-    def open(self, source: ByteSource) -> TraceReader:
+    def open(self, source: ByteSource, options: ReadOptions) -> TraceReader:
         """Return a reader with its header read. Raises InputError."""
+
+    def write(self, stream: BinaryIO, items: Iterable[Item], info: TraceInfo) -> None:
+        """Write a trace; ``info.end`` counts when the items are exhausted.
+
+        Raises ValueError for what the format cannot express. A format that is only read has ``writes`` false.
+        """
+        raise NotImplementedError

@@ -19,6 +19,7 @@ from kmclcheck.traces.base import (
     looks_binary,
     open_source,
 )
+from kmclcheck.traces.options import ReadOptions
 
 
 @cache
@@ -34,7 +35,11 @@ def known_formats() -> dict[str, TraceFormat]:
     return dict(sorted(found.items()))
 
 
-def open_trace(path: str, format: str | None = None) -> TraceReader:
+def open_trace(
+    path: str,
+    format: str | None = None,
+    options: ReadOptions = ReadOptions(),  # noqa: B008 - frozen, so it can be shared
+) -> TraceReader:
     """Open a trace file, or standard input for ``-``; ``format`` overrides recognition.
 
     Raises InputError if the file cannot be opened, is empty, or is of no known format.
@@ -47,7 +52,7 @@ def open_trace(path: str, format: str | None = None) -> TraceReader:
         if not source.head:
             raise input_error("the file is empty", path, "check that the capture wrote anything")
         chosen = _choose(source) if format is None else known_formats()[format]
-        return chosen.open(source)
+        return chosen.open(source, options)
     except BaseException:
         source.close()
         raise

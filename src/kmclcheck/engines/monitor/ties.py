@@ -57,17 +57,17 @@ class Ties:
         time = event.time
         assert time is not None
         since = time - self._window
-        self._objects = [entry for entry in self._objects if entry[0][0] >= since]
-        self._findings = [entry for entry in self._findings if entry[0][0] >= since]
+        self._objects = [entry for entry in self._objects if entry[0][0] > since]
+        self._findings = [entry for entry in self._findings if entry[0][0] > since]
         self._roots = roots = self._meets(event, thread, objs)
         self._tied = any(
-            cpu != event.cpu and when >= since
+            cpu != event.cpu and when > since
             for root, moments in self._touched.items()
             if _meet(roots, (root,))
             for cpu, when in moments.items()
         )
         if len(self._touched) > ROOTS_KEPT:
-            self._touched = {r: m for r, m in self._touched.items() if max(m.values()) >= since}
+            self._touched = {r: m for r, m in self._touched.items() if max(m.values()) > since}
         for root in roots:
             moments = self._touched.setdefault(root, {})
             moments[event.cpu] = max(time, moments.get(event.cpu, time))

@@ -23,6 +23,7 @@ from kmclcheck.traces.base import (
 from kmclcheck.traces.formats._kmtrace_fast import FastLines
 from kmclcheck.traces.formats._kmtrace_values import MAX_ENDPOINTS, VERSION
 from kmclcheck.traces.lines import MAX_LINE, TOO_LONG, LineBlock, read_lines
+from kmclcheck.traces.options import ReadOptions
 from kmclcheck.traces.order import in_sequence
 from kmclcheck.traces.records import declare
 
@@ -247,7 +248,7 @@ class KmtraceFormat(TraceFormat):
     def sniff(self, head: bytes) -> bool:
         return head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n").startswith(_MAGIC)
 
-    def open(self, source: ByteSource) -> TraceReader:
+    def open(self, source: ByteSource, options: ReadOptions) -> TraceReader:
         return KmtraceReader(source)
 
 

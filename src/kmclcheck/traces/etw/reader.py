@@ -1,0 +1,111 @@
+"""Reads any stream of Windows events as events of ours, by a mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from kmclcheck.model.event import End, Event, Loss, Start, TraceInfo
+from kmclcheck.traces.base import Item, TraceReader
+from kmclcheck.traces.etw.mapping import Mapping, Marker
+from kmclcheck.traces.etw.record import Record
+from kmclcheck.traces.order import in_sequence
+from kmclcheck.traces.records import declare
+
+NAMES_KEPT = 1000
+OTHERS = "(others)"
+
+Source = Iterator[Record | Loss]
+
+
+class EtwReader(TraceReader):
+    """Maps records as they come. ``unmapped`` counts those that no rule of the mapping fits, by label.
+
+    ``records`` yields records in the order in which they are to be read, and losses at their places; it
+    may set ``info.lost_anywhere`` at any time. ``position`` tells how many bytes were read so far.
+    """
+
+    def __init__(
+        self, info: TraceInfo, mapping: Mapping, records: Source, position: Callable[[], int]
+    ) -> None:
+        super().__init__(info)
+        self._mapping = mapping
+        self._position = position
+        # Drivers seen: whether each was seen from its load on, and whether it is gone by now.
+        self._known: dict[str, bool] = {}
+        self._gone: dict[str, End] = {}
+        # A driver that is loaded anew counts anew; added to its numbers they go on.
+        self._base: dict[str, int] = {}
+        self._last: dict[str, int] = {}
+        items = self._items(records)
+        # The header of a trace like this is what comes before its first event.
+        self._head: list[Item] = []
+        for item in items:
+            self._head.append(item)
+            if isinstance(item, Event):
+                break
+        self._stream = in_sequence(self._all(items), self.report, info.path)
+
+    @property
+    def bytes_read(self) -> int:
+        return self._position()
+
+    def __iter__(self) -> Iterator[Item]:
+        return self._stream
+
+    def _all(self, rest: Iterator[Item]) -> Iterator[Item]:
+        yield from self._head
+        self._head.clear()
+        yield from rest
+
+    def _items(self, records: Source) -> Iterator[Item]:
+        mapping = self._mapping
+        for record in records:
+            if isinstance(record, Loss):
+                yield record
+                continue
+            made = mapping.map(record)
+            if made is not None and not self._known and mapping.used is not None:
+                declare(self.info, mapping.used.records)
+            if isinstance(made, Event):
+                if made.endpoint not in self._known and (loss := self._unannounced(made)) is not None:
+                    yield loss
+                if made.seq is not None:
+                    made.seq += self._base.get(made.endpoint, 0)
+                    self._last[made.endpoint] = max(made.seq, self._last.get(made.endpoint, 0))
+                if self._gone and self._gone.pop(made.endpoint, None) is not None:
+                    self._set_end()
+                yield made
+            elif made is None:
+                self._count(record.label)
+            else:
+                self._take(made)
+
+    def _unannounced(self, event: Event) -> Loss | None:
+        """Enter a driver whose load was not seen; what it did before is missing."""
+        first = not self._known
+        self._known[event.endpoint] = False
+        if first or self.info.start is not Start.KNOWN:
+            return None
+        who = f"driver {event.endpoint!r}" if event.endpoint else "a driver"
+        return Loss(reason=f"{who} was running before the capture began", line=event.line)
+
+    def _take(self, marker: Marker) -> None:
+        if marker.start:
+            if not self._known:
+                self.info.start = Start.KNOWN
+            self._known.setdefault(marker.endpoint, True)
+            self._base[marker.endpoint] = self._last.get(marker.endpoint, 0)
+            self._gone.pop(marker.endpoint, None)
+        if marker.end is not None:
+            self._gone[marker.endpoint] = marker.end
+        self._set_end()
+
+    def _set_end(self) -> None:
+        """The trace ends well if every driver that was seen came to its end."""
+        ends = {self._gone.get(endpoint, End.STOPPED) for endpoint in self._known}
+        self.info.end = ends.pop() if len(ends) == 1 else End.STOPPED
+
+    def _count(self, label: str) -> None:
+        if label not in self.unmapped and len(self.unmapped) >= NAMES_KEPT:
+            label = OTHERS
+        self.unmapped[label] += 1

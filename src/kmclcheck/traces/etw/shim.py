@@ -1,0 +1,70 @@
+"""Our events as the capture kit's shim writes them: the other direction of the built-in mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from kmclcheck.model.event import End, Event, Loss, Start, TraceInfo
+from kmclcheck.traces.base import Item
+from kmclcheck.traces.etw.record import FieldValue, Record
+
+PROVIDER = "KmclTrace."
+NAMELESS = "driver"
+LOADED, UNLOADED = "DriverLoaded", "DriverUnloaded"
+
+
+def provider_name(endpoint: str) -> str:
+    """Return the name of the provider of a driver."""
+    return PROVIDER + (endpoint or NAMELESS)
+
+
+def shim_records(items: Iterable[Item], info: TraceInfo) -> Iterator[Record | Loss]:
+    """Give the records of a trace, with the load and unload of every driver as far as the trace tells.
+
+    A loss becomes a gap in the sequence numbers after it; one that nothing follows is given as it is, and so
+    is one in a trace without numbers. ``info`` is looked at for the start before, and for the end after the
+    items. An end ``hung`` has no record of its own.
+    """
+    seen: dict[str, None] = {}
+    time: int | None = None
+    gap = 0
+    pending: list[Loss] = []
+    for item in items:
+        if isinstance(item, Loss):
+            pending.append(item)
+            continue
+        time = item.time if item.time is not None else time
+        if pending and (item.seq is None or any(loss.anywhere for loss in pending)):
+            yield from pending
+        elif pending:
+            gap += sum(loss.count or 1 for loss in pending)
+        if item.endpoint not in seen:
+            seen[item.endpoint] = None
+            # What a driver did before a loss nobody knows, so it counts as running before.
+            if info.start is Start.KNOWN and not pending and not gap:
+                yield _marker(LOADED, item.endpoint, time)
+        pending.clear()
+        yield _record(item, gap)
+    yield from pending
+    if info.end is End.UNLOADED:
+        for endpoint in seen:
+            yield _marker(UNLOADED, endpoint, time)
+
+
+def _marker(name: str, endpoint: str, time: int | None) -> Record:
+    return Record(provider_name(endpoint), "", name, time=time)
+
+
+def _record(event: Event, gap: int) -> Record:
+    fields: dict[str, FieldValue] = {}
+    if event.seq is not None:
+        fields["Seq"] = event.seq + gap
+    if event.irql is not None:
+        fields["Irql"] = event.irql
+    fields.update(event.args)
+    if event.status is not None:
+        fields["Status"] = event.status
+    return Record(
+        provider_name(event.endpoint), "", f"{event.name}.{event.phase.value}", fields,
+        time=event.time, cpu=event.cpu, pid=event.pid, tid=event.tid,
+    )  # fmt: skip
