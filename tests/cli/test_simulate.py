@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -56,6 +57,46 @@ def test_options_reach_the_trace(run: Run) -> None:
     assert run("simulate", "echo", "--end", "unloaded").stdout == run("simulate", "echo").stdout
 
 
+def test_a_fault_is_named_in_the_trace_and_found_there(folder: Path, run: Run) -> None:
+    done = run(
+        "simulate", "--fault", "incoming-complete-once", "--fault-shape", "at once", "--seed", "4",
+        "--truth", "truth.json", "-o", "f.kmtrace",
+    )  # fmt: skip
+    assert done.returncode == 0
+    truth = json.loads((folder / "truth.json").read_text())
+    assert (truth["rule"], truth["shape"], truth["captured"]) == ("incoming-complete-once", "at once", True)
+    assert f"incoming-complete-once is broken at event {truth['event']} of {truth['endpoint']}" in done.stderr
+    lines = (folder / "f.kmtrace").read_text().splitlines()
+    assert lines[-2] == f"%note incoming-complete-once is broken here: {truth['record']}"
+    judged = run("check", "f.kmtrace", "--format", "concise")
+    assert judged.returncode == 1
+    line = lines.index(truth["record"]) + 1
+    assert judged.stdout.startswith(f"f.kmtrace:{line}: error[incoming-complete-once]")
+    assert "\n1 finding;" in judged.stdout
+
+
+def test_a_fault_that_was_not_captured(run: Run) -> None:
+    options = ["--fault", "incoming-complete-once", "--seed", "4"]
+    assert "was not captured" in run("simulate", *options, "--view", "guest").stdout.splitlines()[-2]
+    assert "was not captured" in run("simulate", *options, "--events", "5").stdout.splitlines()[-2]
+
+
+def test_a_fault_that_shows_at_the_end(run: Run) -> None:
+    done = run("simulate", "--fault", "channel-cleaned-up", "--seed", "2")
+    assert done.stdout.splitlines()[-2].startswith("%note channel-cleaned-up is broken at the end, at ")
+
+
+def test_list_of_faults(run: Run) -> None:
+    done = run("simulate", "--list-faults")
+    rules = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert rules == sorted(rules)
+    assert "incoming-complete-once" in rules
+    one = run("simulate", "--list-faults", "--fault", "incoming-complete-once").stdout.splitlines()
+    assert one[0] == "incoming-complete-once"
+    assert all(line.startswith("  ") for line in one[1:])
+    assert len(one) > 2
+
+
 def test_list(run: Run) -> None:
     done = run("simulate", "--list")
     assert done.returncode == 0
@@ -107,6 +148,12 @@ def test_more_channels_are_busy_at_one_time(run: Run) -> None:
         ([], "no scenario given; --list names them"),
         (["ehco"], "unknown scenario 'ehco'; did you mean echo?"),
         (["xyzzy"], "--list names the scenarios"),
+        (["--fault", "incoming-complete"], "did you mean incoming-complete-once"),
+        (["--fault", "xyzzy"], "--list-faults names the rules"),
+        (["idle", "--fault", "incoming-complete-once"], "is broken in echo"),
+        (["--fault", "incoming-complete-once", "--fault-shape", "at onc"], "did you mean at once?"),
+        (["--fault", "incoming-complete-once", "--truth", "gone/t.json"], "gone/t.json"),
+        (["echo", "--truth", "t.json"], "--truth is for a run with --fault"),
         (["echo", "--level", "L5", "--view", "host"], "level L5 means both endpoints"),
         (["echo", "--level", "L9"], "'L9' is not one of"),
         (["echo", "--skew", "10", "--cpus", "1"], "there is only one"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
@@ -16,6 +17,7 @@ from kmclcheck.engines.simulate import (
     SCENARIOS,
     VIEWS,
     EndError,
+    Outcome,
     Shape,
     Source,
     Workload,
@@ -23,6 +25,8 @@ from kmclcheck.engines.simulate import (
     simulate,
 )
 from kmclcheck.engines.simulate.capture import LEVELS, MAX_CPUS, MAX_SKEW
+from kmclcheck.engines.simulate.faults import Fault, all_faults
+from kmclcheck.engines.simulate.faults.running import FaultyRun, NoOccasionError, choose, faulty_run
 
 _COUNT = click.IntRange(min=0)
 WORKLOAD = "workload"
@@ -33,6 +37,22 @@ EVENTS, CHANNELS, MAX_CHANNELS = 10_000, 8, 1000
 @click.command("simulate", short_help="Write the trace of a simulated run.")
 @click.argument("scenario", required=False)
 @click.option("--list", "listing", is_flag=True, help="List the scenarios, then exit.")
+@click.option(
+    "--fault",
+    metavar="RULE",
+    help="Break this rule once, where the seed decides. The scenario is that of the fault; the last lines of "
+    "the trace say what was broken, and where.",
+)
+@click.option(
+    "--fault-shape", metavar="WORDS", help="Which of the faults that break the rule; else the seed decides."
+)
+@click.option("--list-faults", is_flag=True, help="List the faults (of the rule, with --fault), then exit.")
+@click.option(
+    "--truth",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Write what was broken, and where, to a JSON file.",
+)
 @click.option("--seed", type=_COUNT, default=1, show_default=True, metavar="N", help="Decides everything.")
 @click.option(
     "--output",
@@ -114,6 +134,10 @@ EVENTS, CHANNELS, MAX_CHANNELS = 10_000, 8, 1000
 def command(
     scenario: str | None,
     listing: bool,
+    fault: str | None,
+    fault_shape: str | None,
+    list_faults: bool,
+    truth: str | None,
     seed: int,
     output: str | None,
     events: int | None,
@@ -140,9 +164,16 @@ def command(
         width = max(map(len, listed))
         say("\n".join(f"{name:<{width}}  {doc}" for name, doc in listed.items()))
         return 0
-    if scenario is None:
+    if list_faults:
+        say(_fault_list(fault))
+        return 0
+    if fault is None:
+        for name, given in (("--fault-shape", fault_shape), ("--truth", truth)):
+            if given is not None:
+                raise click.UsageError(f"{name} is for a run with --fault")
+    if scenario is None and fault is None:
         raise click.UsageError("no scenario given; --list names them")
-    if scenario not in listed:
+    if scenario is not None and scenario not in listed:
         hint = did_you_mean(scenario, listed) or "; --list names the scenarios"
         raise click.UsageError(f"unknown scenario {scenario!r}{hint}")
     if channels is not None and scenario != WORKLOAD:
@@ -160,8 +191,13 @@ def command(
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    source: Source = scenario
-    if scenario == WORKLOAD:
+    source: Source
+    if fault is not None:
+        source = _faulty(fault, fault_shape, scenario, seed, cpus)
+    elif scenario != WORKLOAD:
+        assert scenario is not None
+        source = SCENARIOS[scenario]
+    else:
         # One that is cut after so many events goes on until then.
         length = EVENTS if events is None else None if end == "stopped" else events
         source = Workload(length, CHANNELS if channels is None else channels)
@@ -173,9 +209,12 @@ def command(
     except EndError as error:
         raise click.UsageError(f"{error}; try another --seed, or leave out --end {end}") from None
     try:
-        with _opened(output) as stream:
+        # Both files are opened before anything is written.
+        with _side_file(truth) as side, _opened(output) as stream:
             outcome = simulate(source, seed, stream, shape, events)
             stream.flush()
+            if side is not None and isinstance(source, FaultyRun):
+                side.write(_truth(source, outcome))
     except OSError as error:
         # Whoever reads the trace has seen enough. Click would make that exit code 1.
         if not is_closed_pipe(error):
@@ -184,8 +223,77 @@ def command(
         return 0
     if output not in (None, "-"):
         hanging = f"; a call never returned in {', '.join(outcome.hanging)}" if outcome.hanging else ""
-        complain(f"{output}: {outcome.events} events, end {outcome.end}{hanging}")
+        complain(f"{output}: {outcome.events} events, end {outcome.end}{hanging}{_broken(source, outcome)}")
     return 0
+
+
+def _rule(name: str) -> tuple[Fault, ...]:
+    """Return the faults that break a rule."""
+    known = all_faults()
+    if name not in known:
+        hint = did_you_mean(name, known) or "; --list-faults names the rules"
+        raise click.UsageError(f"no fault breaks a rule {name!r}{hint}")
+    return known[name]
+
+
+def _fault_list(rule: str | None) -> str:
+    lines = []
+    for name, faults in all_faults().items() if rule is None else [(rule, _rule(rule))]:
+        lines.append(name)
+        width = max(len(one.shape) for one in faults)
+        lines += [f"  {one.shape:<{width}}  {one.doc}" for one in faults]
+    return "\n".join(lines)
+
+
+def _faulty(rule: str, shape: str | None, scenario: str | None, seed: int, cpus: int) -> FaultyRun:
+    faults = _rule(rule)
+    if shape is not None:
+        shapes = [one.shape for one in faults]
+        if shape not in shapes:
+            hint = did_you_mean(shape, shapes) or f"; there are: {', '.join(shapes)}"
+            raise click.UsageError(f"no fault {shape!r} breaks {rule}{hint}")
+        faults = tuple(one for one in faults if one.shape == shape)
+    if scenario is not None:
+        places = dict.fromkeys(one.scenario for one in faults)
+        faults = tuple(one for one in faults if one.scenario == scenario)
+        if not faults:
+            raise click.UsageError(f"no such fault in {scenario}; {rule} is broken in {', '.join(places)}")
+    try:
+        return faulty_run(choose(faults, seed), seed, cpus)
+    except NoOccasionError as error:
+        raise click.UsageError(f"{error}; try another --seed") from None
+
+
+def _broken(source: Source, outcome: Outcome) -> str:
+    if not isinstance(source, FaultyRun):
+        return ""
+    place = outcome.place
+    if place is None:
+        return f"; what breaks {source.breaks} was not captured"
+    where = f"event {place.seq}" if place.seq is not None else "an event" if place.text else "the end"
+    return f"; {source.breaks} is broken at {where} of {place.endpoint}"
+
+
+def _truth(source: FaultyRun, outcome: Outcome) -> str:
+    place, fault = outcome.place, source.fault
+    facts = {
+        "schema": "kmclcheck.truth/1",
+        "rule": fault.rule,
+        "shape": fault.shape,
+        "what": fault.doc,
+        "scenario": fault.scenario,
+        "seed": source.seed,
+        "end": outcome.end,
+        "captured": place is not None,
+        "endpoint": place.endpoint if place is not None else None,
+        "event": place.seq if place is not None else None,
+        "record": (place.text.strip() or None) if place is not None else None,
+    }
+    return json.dumps(facts, indent=2) + "\n"
+
+
+def _side_file(path: str | None) -> AbstractContextManager[TextIO | None]:
+    return nullcontext(None) if path is None else open(path, "w", encoding="utf-8", newline="\n")
 
 
 def _opened(output: str | None) -> AbstractContextManager[TextIO]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Protocol, TextIO
 
-from kmclcheck.engines.simulate.kernel import Kernel, Thread
+from kmclcheck.engines.simulate.kernel import Endpoint, Kernel, Thread
 
 VIEWS = ("both", "host", "guest")
 LEVELS = range(6)
@@ -78,6 +78,15 @@ class Shape:
         return ("host", "guest") if self.view == "both" else (self.view,)
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a fault shows in a trace: a record, with its number if it has one; no text: the end."""
+
+    endpoint: str
+    seq: int | None = None
+    text: str = ""
+
+
 class Record(Protocol):
     """Writes down one record."""
 
@@ -92,6 +101,9 @@ class Capture:
     ``record`` takes arguments ready to print: ``handles`` and ``scalars``, each with a space before it,
     and ``result``, the returned status in the same form. It is chosen once, so that a full capture pays
     nothing for the other shapes. After ``events`` records, if given, the run is stopped.
+
+    ``breaks``: the rule that a fault in this run breaks. The fault marks the record where it shows; the trace
+    tells in its last lines. ``marked``: there was such a record, whether it was captured or not.
     """
 
     record: Record
@@ -104,7 +116,11 @@ class Capture:
         seed: int = 0,
         events: int | None = None,
         note: str = "",
+        breaks: str = "",
     ) -> None:
+        self._breaks = breaks
+        self.marked = False
+        self._end_mark: Mark | None = None
         self._kernel = kernel
         self._shape = shape
         self.endpoints = shape.endpoints
@@ -116,7 +132,8 @@ class Capture:
         self.end: str | None = None
         self._write(_header(shape, note))
         self._reducer: _Reducer | None = None
-        if shape.depth >= 4 and shape == Shape(shape.view, shape.level, cpus=shape.cpus):
+        plain = not breaks and shape.depth >= 4
+        if plain and shape == Shape(shape.view, shape.level, cpus=shape.cpus):
             self.record = self._record_both if shape.view == "both" else self._record_one
         else:
             self._reducer = _Reducer(kernel, shape, seed, self._take)
@@ -129,6 +146,25 @@ class Capture:
     def events(self) -> int:
         """How many records were written."""
         return self._written + (len(self._lines) if self.end is None else 0)
+
+    def mark(self, endpoint: Endpoint) -> None:
+        """The next record of an endpoint is where a fault shows."""
+        self.marked = True
+        if self._reducer is not None and self.end is None:
+            self._reducer.watched = endpoint.name, endpoint.seq + 1
+
+    def mark_end(self, endpoint: Endpoint) -> None:
+        """A fault shows at the end of the trace."""
+        self.marked = True
+        if endpoint.name in self.endpoints:
+            self._end_mark = Mark(endpoint.name)
+
+    @property
+    def place(self) -> Mark | None:
+        """Where the fault shows in the trace, if it does."""
+        if self._end_mark is not None:
+            return self._end_mark
+        return None if self._reducer is None else self._reducer.seen
 
     def _record_both(
         self, thread: Thread, phase: str, name: str, handles: str, scalars: str = "", result: str = ""
@@ -195,7 +231,17 @@ class Capture:
     def _close(self, end: str) -> None:
         self.end = end
         self._batch = _BATCH
+        if self._breaks:
+            self._write(f"%note {self._told(end)}\n")
         self._write(f"%end {end}\n")
+
+    def _told(self, end: str) -> str:
+        place = self.place
+        if place is None or (end == "stopped" and not place.text):
+            return f"what breaks {self._breaks} was not captured"
+        if not place.text:
+            return f"{self._breaks} is broken at the end, at {place.endpoint}"
+        return f"{self._breaks} is broken here: {place.text.strip()}"
 
 
 class _Reducer:
@@ -216,6 +262,9 @@ class _Reducer:
             for cpu in range(shape.cpus)
         }
         self._columns: dict[Thread, str] = {}
+        # The record in which a fault shows, by endpoint and number of the run; and what became of it.
+        self.watched: tuple[str, int] | None = None
+        self.seen: Mark | None = None
         self._seen = 0
         # Only what can be seen is numbered.
         self._numbers = dict.fromkeys(shape.endpoints, 0)
@@ -260,6 +309,8 @@ class _Reducer:
             line = (
                 f"{where}{number} {time:.0f} {self._who(thread)} {phase} {name}{handles}{scalars}{result}\n"
             )
+            if self.watched == (place, endpoint.seq):
+                self.seen = Mark(place, self._numbers[place] if shape.sequence else None, line)
         if shape.sequence:
             self._emit(line)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from kmclcheck.engines.simulate.driver import Driver
 from kmclcheck.engines.simulate.drivers.comeback import ComebackClient, ComebackServer
@@ -27,6 +28,11 @@ class Scenario:
     doc: str
     setup: Callable[[Simulation], None]
     faulty: bool = False
+    breaks: ClassVar[str] = ""
+    limit: ClassVar[float] = float("inf")
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def _echo(sim: Simulation) -> None:

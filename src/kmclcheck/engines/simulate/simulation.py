@@ -16,7 +16,8 @@ class Simulation:
 
     ``host`` and ``guest`` are the library at both ends; servers run at the host, clients at the guest.
     The trace goes to ``stream``, as far as ``shape`` holds the run; after ``events`` records, if given,
-    the run is stopped. ``note`` is a line for people. ``drivers`` are those whose main program goes on;
+    the run is stopped. ``note`` is a line for people, ``breaks`` the rule that a fault
+    of this run breaks. ``drivers`` are those whose main program goes on;
     ``ended`` fires when one ends.
     """
 
@@ -27,9 +28,10 @@ class Simulation:
         shape: Shape = Shape(),  # noqa: B008 - frozen, so it can be shared
         events: int | None = None,
         note: str = "",
+        breaks: str = "",
     ) -> None:
         self.kernel = kernel = Kernel(seed)
-        self.capture = capture = Capture(kernel, stream, shape, seed, events, note)
+        self.capture = capture = Capture(kernel, stream, shape, seed, events, note, breaks)
         self.host = Library(kernel, Endpoint(kernel, "host", 4, shape.cpus), capture)
         self.guest = Library(kernel, Endpoint(kernel, "guest", 4, shape.cpus), capture)
         self.drivers: list[Driver] = []

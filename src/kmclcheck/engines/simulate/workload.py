@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from kmclcheck.engines.simulate.kernel import Task
 from kmclcheck.engines.simulate.scenarios import SCENARIOS, Scenario
@@ -19,6 +20,8 @@ class Workload:
 
     events: int | None = 10_000
     channels: int = 8
+    breaks: ClassVar[str] = ""
+    limit: ClassVar[float] = float("inf")
 
     def __str__(self) -> str:
         return f"workload on {self.channels} channels"

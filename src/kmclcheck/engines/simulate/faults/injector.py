@@ -96,10 +96,12 @@ class Injector:
     def mark(self, t: Thread) -> None:
         """The next record of the thread's endpoint is where the fault shows."""
         self.place = Place(t.endpoint.name, t.endpoint.seq + 1)
+        self.sim.capture.mark(t.endpoint)
 
     def mark_end(self, t: Thread) -> None:
         """The fault shows at the end of the trace."""
         self.place = Place(t.endpoint.name, None)
+        self.sim.capture.mark_end(t.endpoint)
 
     def call(
         self, t: Thread, name: str, handles: str, scalars: str = "", result: str = "", back: str = ""
