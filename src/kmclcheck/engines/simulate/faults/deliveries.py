@@ -253,10 +253,16 @@ def completed_in_routine(inject: Injector) -> None:
 @fault("lg-completion-exactly-once", "twice", "echo")
 def completed_twice(inject: Injector) -> None:
     """A packet is completed again after its routine returned, whether it was freed or not."""
+    client = client_of(inject)
+
+    def again(t: Thread, name: str, handles: str, scalars: str, *_: object) -> Task:
+        assert client.channel is not None
+        if not any(handles.endswith(packet.handle) for packet in client.channel.inflight):
+            yield from last(inject, t, "in", name, handles, scalars)
+
     inject.at(
-        client_of(inject).lib, "_finish", "after",
-        lambda t, packet, *_, **more: _complete(inject, t, packet),
-        lambda t, packet, *_, **more: packet.routine == "User" and packet in packet.channel.inflight,
+        client.lib, "callback", "after", again,
+        lambda t, name, *_: name == "EvtVmbPacketCompletionRoutine",
     )  # fmt: skip
 
 

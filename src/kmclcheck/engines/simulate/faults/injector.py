@@ -14,7 +14,9 @@ from kmclcheck.engines.simulate.kernel import Signal, Task, Thread
 from kmclcheck.engines.simulate.objects import SLOTS
 from kmclcheck.engines.simulate.simulation import Simulation
 
-MODULES = ("channels", "nesting", "packets", "received", "gpadls", "saving", "guarantees", "deliveries")
+MODULES = (
+    "channels", "uses", "nesting", "packets", "received", "gpadls", "saving", "guarantees", "deliveries",
+)  # fmt: skip
 """The modules of this package in which faults stand."""
 
 How = Literal["before", "after", "instead"]
@@ -42,7 +44,8 @@ class Fault:
 class Injector:
     """Puts one fault into a simulation.
 
-    ``turn``: at which of the occasions it happens. ``place`` is set when it does, else ``None``.
+    ``turn``: at which of the occasions it happens. ``place`` is set when it does, else ``None``. With a turn
+    that is given nothing else goes wrong in the run, which makes sure that there are occasions.
     """
 
     def __init__(self, sim: Simulation, seed: int, turn: int | None = None) -> None:
@@ -57,6 +60,9 @@ class Injector:
         for driver in channels:
             # A fault inside a callback needs the callback.
             driver.needs = SLOTS
+            if turn is not None:
+                for trouble in ("refuses", "unplugged", "malformed"):
+                    setattr(driver, trouble, 0.0)
 
     def at(
         self,
@@ -112,8 +118,10 @@ class Injector:
         self.sim.host.record(t, "ret", name, back, "", result)
 
     def hang(self, t: Thread, name: str, handles: str, scalars: str = "") -> Task:
-        """Log a call that never returns."""
+        """Log a call that never returns. Everybody else leaves after a while."""
         self.sim.host.record(t, "call", name, handles, scalars)
+        for driver in self.sim.drivers:
+            driver.leave()
         yield Signal(self.kernel)
 
     def stop(self) -> Task:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kmclcheck.engines.simulate.driver import Driver
-from kmclcheck.engines.simulate.faults.channels import (
+from kmclcheck.engines.simulate.faults.injector import Injector, fault
+from kmclcheck.engines.simulate.faults.tools import (
     CANCELLED,
     DISABLE,
     FAILED,
@@ -13,13 +14,17 @@ from kmclcheck.engines.simulate.faults.channels import (
     REMOVED,
     START,
     SYNC,
+    at_any_level,
     channel_of,
+    client_of,
     on_channel,
+    replace,
+    server_of,
+    stay,
     sync,
+    with_batches,
     wrong,
 )
-from kmclcheck.engines.simulate.faults.injector import Injector, fault
-from kmclcheck.engines.simulate.faults.tools import client_of, replace, server_of
 from kmclcheck.engines.simulate.kernel import DISPATCH, Task, Thread
 from kmclcheck.engines.simulate.objects import Channel, Link, Packet, Received
 
@@ -145,6 +150,7 @@ def _request(
 @fault("sync-irql", "completion routine", "server-offers")
 def wait_in_completion_routine(inject: Injector) -> None:
     """A client waits for a request in a completion routine at DISPATCH_LEVEL."""
+    at_any_level(client_of(inject))
     request = _request(inject, _WAITS)
     inject.at(client_of(inject), "completed", "before", request, lambda t, *_: t.irql == DISPATCH)
 
@@ -256,6 +262,8 @@ def wait_at_end_of_batch(inject: Injector) -> None:
     """A client waits for a request when a batch has been processed."""
     client = client_of(inject)
     _at_passive(client)
+    with_batches(client)
+    stay(inject, client)
     request = _request(inject, _WAITS, _OK)
 
     def make(callback: Callable[..., Task]) -> Callable[..., Task]:
@@ -275,10 +283,14 @@ def server_waits(inject: Injector) -> None:
     inject.at(server_of(inject), "post_started", "before", _request(inject, _WAITS, _OK))
 
 
-@fault("sync-server-nonblocking", "timeout", "server-offers")
+@fault("sync-server-nonblocking", "timeout", "echo")
 def server_waits_a_little(inject: Injector) -> None:
-    """A server waits for its client a millisecond at most, before it sends a packet."""
-    inject.at(server_of(inject).lib, "send", "before", _request(inject, sync(0, -10000), CANCELLED))
+    """A server waits for its client a millisecond at most, before it completes a packet from a work item."""
+    request = _request(inject, sync(0, -10000), CANCELLED)
+    inject.at(
+        server_of(inject).lib, "complete", "before",
+        lambda t, received: request(t, received), lambda t, received: t.irql == 0,
+    )  # fmt: skip
 
 
 @fault("sync-server-nonblocking", "flag with a timeout of zero", "echo")

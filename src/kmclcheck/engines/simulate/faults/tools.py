@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
-from kmclcheck.engines.simulate.drivers.common import ChannelDriver
+from kmclcheck.engines.simulate.drivers.common import Call, ChannelDriver
 from kmclcheck.engines.simulate.faults.injector import Injector
 from kmclcheck.engines.simulate.kernel import DISPATCH, Task, Thread
-from kmclcheck.engines.simulate.objects import Received
+from kmclcheck.engines.simulate.objects import Channel, Packet, Received
 
+Then = Literal["goes on", "stops", "hangs"]
+"""What comes after a wrong call: it returns; the trace ends with it; it never returns."""
+
+FAILED, REMOVED, CANCELLED = " status=0xc0000001", " status=0xc00002b6", " status=0xc0000120"
+WRONG_STATE, ZERO_2, ZERO_3 = " status=0xc00000ef", " status=0xc00000f0", " status=0xc00000f1"
+ENABLE, DISABLE, CLEANUP = "VmbChannelEnable", "VmbChannelDisable", "VmbChannelCleanup"
+START, PAUSE = "VmbChannelStart", "VmbChannelPause"
+NAME, NAME_SCALARS = "VmbChannelInitSetFriendlyName", " Name=0xfffff8026b1c5040"
+MAX_PACKET, MAX_EXTERNAL = "VmbChannelInitSetMaximumPacketSize", "VmbChannelInitSetMaximumExternalData"
+LATENCY, LATENCY_SCALARS = "VmbChannelSetInterruptLatency", " Latency=250"
+MMIO, QUOTA = "VmbChannelGetMmioSpace", "VmbChannelSetTransactionQuota"
+MMIO_SCALARS = " MmioAddress=0xffffd10a5b2ef5a0 MmioSize=0xffffd10a5b2ef5a8"
+CREATE = "VmbChannelCreateGpadlFromBuffer"
+CREATE_SCALARS = " Flags=0 Buffer=0xffffbc8070008000 ByteCount=2097152"
+SYNC = "VmbChannelSendSynchronousRequest"
 COMPLETE = "VmbChannelPacketComplete"
 DEFER = "VmbChannelPacketDeferToPassive"
 FAIL = "VmbChannelPacketFail"
@@ -125,6 +140,39 @@ def at_any_level(driver: ChannelDriver) -> None:
     replace(driver.lib, "simple", make)
 
 
+def with_batches(driver: ChannelDriver) -> None:
+    """Let a driver register a routine for the end of a batch of deliveries."""
+
+    def make(configuration: Callable[..., list[Call]]) -> Callable[..., list[Call]]:
+        def registers(channel: Channel) -> list[Call]:
+            calls = configuration(channel)
+            channel.batches = True
+            return [
+                (name, scalars.replace("CompleteCallback=0x0", "CompleteCallback=0xfffff8026b1c1910"))
+                for name, scalars in calls
+            ]
+
+        return registers
+
+    replace(driver, "configuration", make)
+
+
+def stay(inject: Injector, driver: ChannelDriver) -> None:
+    """Let a driver not leave before the fault has happened, if that does not take too long."""
+
+    def make(down: Callable[..., Task]) -> Callable[..., Task]:
+        def later(t: Thread) -> Task:
+            for _ in range(200):
+                if inject.place is not None:
+                    break
+                yield 1000.0
+            yield from down(t)
+
+        return later
+
+    replace(driver, "down", make)
+
+
 def hold(driver: ChannelDriver) -> None:
     """Let a driver hold every packet that it gets, and complete none."""
 
@@ -132,3 +180,102 @@ def hold(driver: ChannelDriver) -> None:
         yield from ()
 
     replace(driver, "process", lambda _: nothing)
+
+
+# Wrong calls.
+
+
+def sync(flags: int, timeout: int | None, room: int = 64) -> str:
+    """Return the arguments of a synchronous request; no timeout: it waits for as long as it takes."""
+    until = " Timeout=0" if timeout is None else f" Timeout=0xffffd10a5b2ef4e8 TimeoutValue={timeout}"
+    return (
+        f" Buffer=0xffffbc8061003000 BufferSize=32 ExternalDataMdl=0 Flags={flags:#x}"
+        f" CompletionBuffer=0xffffbc8061004000 CompletionBufferSize=0xffffd10a5b2ef4e0"
+        f" CompletionBufferSizeValue={room}{until}"
+    )
+
+
+def wrong(
+    inject: Injector, t: Thread, name: str, handles: str, scalars: str = "", result: str = "",
+    then: Then = "goes on",
+) -> Task:  # fmt: skip
+    """Log a wrong call, unless the fault has already happened."""
+    if inject.place is not None:
+        return
+    if then == "stops":
+        yield from last(inject, t, "call", name, handles, scalars)
+    inject.mark(t)
+    if then == "hangs":
+        yield from inject.hang(t, name, handles, scalars)
+    yield from inject.call(t, name, handles, scalars, result)
+
+
+def on_channel(
+    inject: Injector, name: str, scalars: str = "", result: str = "", then: Then = "goes on",
+    elsewhere: bool = False,
+) -> Callable[..., Task]:  # fmt: skip
+    """Return an action that makes a wrong call on the channel at hand, perhaps on another thread."""
+
+    def action(t: Thread, at_hand: Channel | Packet | Received, *_: object, **more: object) -> Task:
+        channel = at_hand if isinstance(at_hand, Channel) else channel_of(at_hand)
+        thread = t.endpoint.thread() if elsewhere else t
+        yield from wrong(inject, thread, name, f" Channel{channel.handle}", scalars, result, then)
+
+    return action
+
+
+def channel_of(packet: object) -> Channel:
+    """Return the channel of an outgoing or of a received packet."""
+    channel = getattr(packet, "channel", None)
+    assert isinstance(channel, Channel)
+    return channel
+
+
+# Closed by the peer.
+
+
+def closes_of(driver: ChannelDriver) -> list[Channel]:
+    """Return a list that gets a channel of a driver whenever its Closed callback comes."""
+    seen: list[Channel] = []
+
+    def make(closed: Callable[..., Task]) -> Callable[..., Task]:
+        def note(t: Thread, channel: Channel) -> Task:
+            seen.append(channel)
+            yield from closed(t, channel)
+
+        return note
+
+    replace(driver, "closed", make)
+    return seen
+
+
+def closed_by_server(inject: Injector) -> None:
+    """Let the server close while the client is still sending, and leave when the client has noticed."""
+    server, client = server_of(inject), client_of(inject)
+    closes = closes_of(client)
+
+    def leave_early(t: Thread) -> Task:
+        channel = yield from server.up(t)
+        while not (client.gate or server.leaving):
+            yield inject.kernel.random() * 1000
+        yield from server.lib.disable(t, channel)
+        while not (closes or server.leaving):
+            yield inject.kernel.random() * 1000
+        yield from server.lib.cleanup(t, channel)
+
+    replace(server, "main", lambda _: leave_early)
+
+
+def after_close(inject: Injector, action: Callable[..., Task]) -> None:
+    """Have a server do something when its client has closed, before it leaves itself."""
+    server = server_of(inject)
+    closes = closes_of(server)
+
+    def main(t: Thread) -> Task:
+        channel = yield from server.up(t)
+        while not (closes and channel.life == "Enabled"):
+            yield channel.signal
+        yield from action(t, channel)
+        yield from server.down(t)
+
+    replace(server, "main", lambda _: main)
