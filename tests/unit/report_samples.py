@@ -113,6 +113,7 @@ def make_trace(path: str = "capture.kmtrace") -> TraceResult:
         events=12408,
         lost=3,
         unknown_names={"VmbNew": 2, "VmbOther": 1},
+        unmapped={"Contoso.Driver/Tick": 12},
         verdicts=[
             Verdict("channel-quiet", VerdictKind.FAIL, 3, 0, ""),
             Verdict("channel-cleanup-disabled", VerdictKind.FAIL, 1, 0, ""),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, MutableMapping
-from dataclasses import dataclass, replace
+from collections.abc import MutableMapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,15 @@ from kmclcheck.cli.exitcodes import ExitCode, FailOn, decide
 from kmclcheck.cli.inputs import find_traces
 from kmclcheck.cli.nearest import did_you_mean
 from kmclcheck.cli.progress import Progress
+from kmclcheck.cli.reading import Reading, reading, reading_options
 from kmclcheck.cli.settings import show_settings
 from kmclcheck.cli.specs import load_specs
 from kmclcheck.diagnostics import InputError
 from kmclcheck.engines.monitor import Options
 from kmclcheck.engines.replay import Checker
-from kmclcheck.model.event import End, Start
 from kmclcheck.model.finding import TraceResult
 from kmclcheck.model.spec import Profile, Spec
 from kmclcheck.report import InputFailure, ReportOptions, RunResult, ToolInfo, format_names, get_renderer
-from kmclcheck.traces import TraceReader, known_formats, open_trace
-from kmclcheck.traces.base import Item
-from kmclcheck.traces.records import declare, split_words
 
 
 class ConfiguredCommand(click.Command):
@@ -59,61 +56,6 @@ def _report_targets(
             raise click.BadParameter(f"no path in {value!r}; write {name}=PATH", ctx, param)
         targets.append((name, path))
     return tuple(targets)
-
-
-def _record_words(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
-    try:
-        return tuple(split_words(value))
-    except ValueError as error:
-        help = (
-            "all, functions, callbacks, a name, each perhaps with .call, .ret, .in or .out, and - before it"
-        )
-        raise click.BadParameter(f"unknown word {str(error)!r}; words are {help}", ctx, param) from None
-
-
-@dataclass(frozen=True, slots=True)
-class Overrides:
-    """What the command line says about every trace, against its header."""
-
-    format: str | None
-    start: Start | None
-    end: End | None
-    records: tuple[str, ...]
-
-    @property
-    def of_header(self) -> bool:
-        """Return whether anything in a header is overridden."""
-        return bool(self.start or self.end or self.records)
-
-
-class _Overridden(TraceReader):
-    """A reader whose trace starts, ends and records what the user says, whatever its header says."""
-
-    def __init__(self, inner: TraceReader, overrides: Overrides) -> None:
-        super().__init__(inner.info)
-        self._inner = inner
-        self._end = overrides.end
-        self.problems = inner.problems
-        if overrides.start is not None:
-            self.info.start = overrides.start
-        if overrides.end is not None:
-            self.info.end = overrides.end
-        declare(self.info, overrides.records)
-
-    @property
-    def bytes_read(self) -> int:
-        return self._inner.bytes_read
-
-    def __iter__(self) -> Iterator[Item]:
-        try:
-            for item in self._inner:
-                self.problem_count = self._inner.problem_count
-                yield item
-        finally:
-            self.problem_count = self._inner.problem_count
-            # A format may learn the end only from the last record.
-            if self._end is not None:
-                self.info.end = self._end
 
 
 def _choice(values: list[str]) -> click.Choice[str]:
@@ -198,12 +140,7 @@ def _choice(values: list[str]) -> click.Choice[str]:
     envvar="KMCLCHECK_SPEC",
     help="A specification to use instead of the bundled one, which is named kmcl. May be repeated.",
 )
-@click.option(
-    "--trace-format",
-    type=_choice(list(known_formats())),
-    envvar="KMCLCHECK_TRACE_FORMAT",
-    help="Format of the traces; by default it is recognised.",
-)
+@reading_options
 @click.option(
     "--slice-budget",
     type=click.FloatRange(min=0),
@@ -213,28 +150,11 @@ def _choice(values: list[str]) -> click.Choice[str]:
     envvar="KMCLCHECK_SLICE_BUDGET",
     help="Time for finding the events that reproduce a finding, for all traces together.",
 )
-@click.option(
-    "--start",
-    type=_choice([s.value for s in Start]),
-    envvar="KMCLCHECK_START",
-    help="Whether the traces begin before the driver touched the library.",
-)
-@click.option(
-    "--end", type=_choice([e.value for e in End]), envvar="KMCLCHECK_END", help="Why the traces end."
-)
-@click.option(
-    "--records",
-    metavar="WORDS",
-    default="",
-    callback=_record_words,
-    envvar="KMCLCHECK_RECORDS",
-    help="What the traces record, besides what their headers say: the words of %records, such as "
-    "'all' or 'functions EvtVmbChannelOpened.in'.",
-)
 @click.option("--show-config", is_flag=True, help="Print every setting and where it comes from, then exit.")
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     paths: tuple[str, ...],
     format: str,
     output: str | None,
@@ -248,12 +168,9 @@ def command(
     rule: tuple[str, ...],
     disable: tuple[str, ...],
     spec: tuple[str, ...],
-    trace_format: str | None,
     slice_budget: float,
-    start: str | None,
-    end: str | None,
-    records: tuple[str, ...],
     show_config: bool,
+    **how: Any,
 ) -> int:
     """Check the traces in PATHS: files, folders, or - for standard input."""
     if show_config:
@@ -265,8 +182,7 @@ def command(
         _check_writable(path)
     specification = load_specs(spec)
     options = _monitor_options(specification, profile, rule, disable, slice_budget)
-    overrides = Overrides(trace_format, Start(start) if start else None, End(end) if end else None, records)
-    run = _check_all(paths, specification, options, overrides, Progress(enabled=not quiet))
+    run = _check_all(paths, specification, options, reading(ctx.obj, **how), Progress(enabled=not quiet))
     run = replace(run, options=ReportOptions(quiet=quiet, verbose=verbose))
     for failure in run.failures:
         complain(failure.message)
@@ -299,7 +215,7 @@ def _monitor_options(
 
 
 def _check_all(
-    paths: tuple[str, ...], spec: Spec, options: Options, overrides: Overrides, progress: Progress
+    paths: tuple[str, ...], spec: Spec, options: Options, how: Reading, progress: Progress
 ) -> RunResult:
     files, failures = find_traces(paths)
     checker = Checker(spec, options)
@@ -309,7 +225,7 @@ def _check_all(
         for path in files:
             progress.begin(path)
             try:
-                traces.append(_check_one(path, checker, overrides, progress))
+                traces.append(_check_one(path, checker, how, progress))
             except InputError as error:
                 failures.append(InputFailure(path, str(error)))
             finally:
@@ -323,11 +239,8 @@ def _check_all(
     return RunResult(traces, tool, failures=tuple(failures), interrupted=interrupted)
 
 
-def _check_one(path: str, checker: Checker, overrides: Overrides, progress: Progress) -> TraceResult:
-    reader = open_trace(path, overrides.format)
-    if overrides.of_header:
-        reader = _Overridden(reader, overrides)
-    return checker.check(reader, progress)
+def _check_one(path: str, checker: Checker, how: Reading, progress: Progress) -> TraceResult:
+    return checker.check(how.open(path), progress)
 
 
 def _check_writable(path: str) -> None:

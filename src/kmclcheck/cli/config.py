@@ -9,8 +9,10 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kmclcheck.cli.mapping import mapping_in, toml_problem
 from kmclcheck.cli.nearest import did_you_mean
 from kmclcheck.diagnostics import Diagnostic, InputError, Level, Span
+from kmclcheck.traces.etw.mapping import Mapping
 
 Value = str | bool | float | list[str]
 
@@ -29,18 +31,22 @@ _KEYS: dict[str, type] = {
     "spec": list,
     "trace-format": str,
     "slice-budget": float,
+    "trace-prefix": str,
     "start": str,
     "end": str,
+    "records": str,
 }
+_MAP = "map"
 _WORDS = {str: "a string", list: "a list of strings", bool: "true or false", float: "a number"}
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The settings of a file. ``path`` is ``None`` if there is none."""
+    """The settings of a file. ``path`` is ``None`` if there is none. ``mapping``: its ``[[map]]`` rules."""
 
     path: Path | None = None
     values: dict[str, Value] = field(default_factory=dict)
+    mapping: Mapping | None = None
 
 
 def find_config(folder: Path) -> Config:
@@ -48,14 +54,25 @@ def find_config(folder: Path) -> Config:
     for place in (folder, *folder.parents):
         own = place / "kmclcheck.toml"
         if own.is_file():
-            return Config(own, _checked(own, _load(own)))
+            return _config(own, _load(own))
         project = place / "pyproject.toml"
         if project.is_file():
             tool = _load(project).get("tool")
             table = tool.get("kmclcheck") if isinstance(tool, dict) else None
             if isinstance(table, dict):
-                return Config(project, _checked(project, table))
+                return _config(project, table)
     return Config()
+
+
+def _config(path: Path, table: dict[str, object]) -> Config:
+    rules = {key: value for key, value in table.items() if key == _MAP}
+    values = _checked(path, {key: value for key, value in table.items() if key != _MAP})
+    mapping = mapping_in(path, _text(path), rules) if rules else None
+    return Config(path, values, mapping)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8-sig", errors="replace")
 
 
 def _load(path: Path) -> dict[str, object]:
@@ -63,8 +80,10 @@ def _load(path: Path) -> dict[str, object]:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise _error(path, f"cannot be read: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise _error(path, f"is not valid TOML: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError([toml_problem(path, _text(path), error)]) from None
 
 
 def _checked(path: Path, table: dict[str, object]) -> dict[str, Value]:
@@ -73,7 +92,9 @@ def _checked(path: Path, table: dict[str, object]) -> dict[str, Value]:
     for key, value in table.items():
         expected = _KEYS.get(key)
         if expected is None:
-            problems.append(_problem(path, f"unknown setting {key!r}{did_you_mean(key, _KEYS)}", key))
+            problems.append(
+                _problem(path, f"unknown setting {key!r}{did_you_mean(key, (*_KEYS, _MAP))}", key)
+            )
         elif (usable := _usable(value, expected)) is None:
             problems.append(_problem(path, f"setting {key!r} has to be {_WORDS[expected]}", key))
         elif key == "spec" and isinstance(usable, list):
@@ -105,7 +126,7 @@ def _relative(folder: Path, name: str) -> str:
 
 def _problem(path: Path, message: str, key: str) -> Diagnostic:
     """Return a message at the line of the key, if it can be told."""
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    text = _text(path)
     for number, line in enumerate(text.split("\n"), 1):
         if line.lstrip().strip("\"'").startswith(key):
             span = Span(str(path), number, line.index(key) + 1, len(key))

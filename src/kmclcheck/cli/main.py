@@ -14,6 +14,7 @@ from kmclcheck import __version__
 # Command, its module, and the line that `--help` shows without importing the module.
 _COMMANDS = {
     "check": ("kmclcheck.cli.check", "Check traces against the rules."),
+    "convert": ("kmclcheck.cli.convert", "Write a trace in another format."),
     "explain": ("kmclcheck.cli.explain", "Tell what a rule means and how to keep it."),
     "simulate": ("kmclcheck.cli.simulate", "Write the trace of a simulated run."),
     "spec": ("kmclcheck.cli.spec", "Check a specification, or show parts of it."),

@@ -85,7 +85,10 @@ class Finding:
 
 @dataclass(slots=True)
 class TraceResult:
-    """Everything one trace came to."""
+    """Everything one trace came to.
+
+    ``unmapped``: records of the file that no rule of the mapping fits, by name.
+    """
 
     path: str
     format: str
@@ -99,3 +102,4 @@ class TraceResult:
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
     complete: bool = True
+    unmapped: dict[str, int] = field(default_factory=dict)

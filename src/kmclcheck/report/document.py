@@ -74,6 +74,7 @@ def trace_head(trace: TraceResult, spec: Spec) -> JsonObject:
         "events": trace.events,
         "lost": trace.lost,
         "unknown_names": dict(sorted(trace.unknown_names.items())),
+        "unmapped": dict(sorted(trace.unmapped.items())),
         "summary": {
             **_counts(count([trace], spec)),
             "complete": trace.complete,

@@ -82,6 +82,7 @@ def run(monitor: Monitor, reader: TraceReader, progress: Progress | None = None)
         problems=problems,
         seconds=time.perf_counter() - started,
         complete=complete,
+        unmapped=dict(reader.unmapped),
     )
 
 

@@ -28,6 +28,7 @@ _STEPS_SHOWN = 10
 _IDS_SHOWN = 3
 _BLURRED_SHOWN = 2
 _DECLARE = "say so with %records in its header, or with --records all if every call and callback is there"
+_MAPPING = "rules in kmclcheck.toml or --map FILE say how a driver's own events become calls"
 _PROBLEMS_SHOWN = 10
 _NAMES_SHOWN = 5
 
@@ -233,12 +234,24 @@ def _remarks(painter: Painter, trace: TraceResult, verbose: bool) -> None:
     elif trace.lost:
         painter.line((f"warning: {path}: {plural(trace.lost, 'event')} lost", "yellow"))
     if trace.unknown_names:
-        ranked = sorted(trace.unknown_names.items(), key=lambda item: (-item[1], item[0]))
-        shown = ranked if verbose else ranked[:_NAMES_SHOWN]
-        names = ", ".join(f"{name} ({plural(n, 'event')})" for name, n in shown)
-        if len(ranked) > len(shown):
-            names += f" and {len(ranked) - len(shown)} more"
+        names = _most(trace.unknown_names, verbose)
         painter.line((f"warning: {path}: names the specification does not know: {names}", "yellow"))
+    if trace.unmapped:
+        names = _most(trace.unmapped, verbose)
+        what = "no rule of a mapping fits" if trace.events else "nothing could be checked; no mapping fits"
+        painter.line((f"warning: {path}: {what}: {names}", "yellow"))
+        if not trace.events:
+            painter.line(("  = ", "bold blue"), ("help", "bold"), (f": {_MAPPING}", ""))
+
+
+def _most(counts: dict[str, int], verbose: bool) -> str:
+    """Return names with their counts, the most frequent first, as many as there is room for."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = ranked if verbose else ranked[:_NAMES_SHOWN]
+    names = ", ".join(f"{name} ({plural(n, 'event')})" for name, n in shown)
+    if len(ranked) > len(shown):
+        names += f" and {len(ranked) - len(shown)} more"
+    return names
 
 
 def _open_rules(painter: Painter, run: RunResult) -> None:

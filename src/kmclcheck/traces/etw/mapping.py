@@ -160,7 +160,8 @@ def _event(rule: Rule, record: Record, values: dict[str, FieldValue]) -> Event |
         args = {ours: values[theirs] for ours, theirs in rule.args.items() if theirs in values}
     else:
         used = _used(rule)
-        args = {name: value for name, value in values.items() if name not in used}
+        # A nested or odd name can be no parameter, and native traces could not hold it.
+        args = {n: v for n, v in values.items() if n not in used and _NAME.fullmatch(n)}
     for ours, theirs_all in rule.keys.items():
         args[ours] = _key([values.get(theirs, "") for theirs in theirs_all])
     args.update(rule.constants)
@@ -205,7 +206,7 @@ def mapping_from(table: dict[str, Any]) -> Mapping:
     return Mapping([_rule(number, entry) for number, entry in enumerate(entries)])
 
 
-_KEYS = (
+KEYS = (
     "provider", "event", "id", "message", "where", "function", "phase", "functions", "phases", "args",
     "keys", "constants", "records", "start", "end", "ignore", *_PARTS,
 )  # fmt: skip
@@ -241,7 +242,7 @@ def _rule(number: int, entry: dict[str, Any]) -> Rule:
         return value
 
     for key in entry:
-        if key not in _KEYS:
+        if key not in KEYS:
             raise wrong(key, f"unknown key {key!r} in a rule of the mapping")
     rule = Rule(event=template("event"), message=template("message"))
     guid = _GUID.fullmatch(word("provider"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from io import TextIOWrapper
 from itertools import chain, repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from kmclcheck.diagnostics import Diagnostic, InputError, Level, Span
 from kmclcheck.model.event import End, Event, Loss, Start, TraceInfo
@@ -22,6 +23,7 @@ from kmclcheck.traces.base import (
 )
 from kmclcheck.traces.formats._kmtrace_fast import FastLines
 from kmclcheck.traces.formats._kmtrace_values import MAX_ENDPOINTS, VERSION
+from kmclcheck.traces.formats.kmtrace_writer import write
 from kmclcheck.traces.lines import MAX_LINE, TOO_LONG, LineBlock, read_lines
 from kmclcheck.traces.options import ReadOptions
 from kmclcheck.traces.order import in_sequence
@@ -244,12 +246,22 @@ class KmtraceFormat(TraceFormat):
     name = "kmtrace"
     suffixes = (".kmtrace",)
     title = f"native text, first line %kmtrace {VERSION}"
+    writes = True
 
     def sniff(self, head: bytes) -> bool:
         return head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n").startswith(_MAGIC)
 
     def open(self, source: ByteSource, options: ReadOptions) -> TraceReader:
         return KmtraceReader(source)
+
+    def write(self, stream: BinaryIO, items: Iterable[Item], info: TraceInfo) -> None:
+        text = TextIOWrapper(stream, encoding="utf-8", newline="\n", write_through=False)
+        try:
+            write(items, info, text)
+            text.flush()
+        finally:
+            # The stream is the caller's to close.
+            text.detach()
 
 
 FORMAT = KmtraceFormat()

@@ -1,0 +1,120 @@
+"""``kmclcheck convert``: write a trace in another format."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import click
+
+from kmclcheck.cli.check import ConfiguredCommand
+from kmclcheck.cli.console import complain, drop_stdout, is_closed_pipe
+from kmclcheck.cli.exitcodes import ExitCode
+from kmclcheck.cli.reading import reading, reading_options
+from kmclcheck.model.event import Event
+from kmclcheck.traces import TraceReader, known_formats
+from kmclcheck.traces.base import Item, TraceFormat, input_error
+
+
+def _written() -> list[str]:
+    return [name for name, one in known_formats().items() if one.writes]
+
+
+@click.command(
+    "convert",
+    cls=ConfiguredCommand,
+    short_help="Write a trace in another format.",
+    epilog="Exit codes: 0 written, 2 the input could not be read or the output not be written.",
+)
+@click.argument("source", metavar="IN")
+@click.argument("target", metavar="OUT")
+@click.option(
+    "--to",
+    type=click.Choice(_written(), case_sensitive=False),
+    help="Format of the output; by default that of the suffix of OUT.",
+)
+@reading_options
+@click.pass_context
+def command(ctx: click.Context, /, source: str, target: str, to: str | None, **how: Any) -> int:
+    """Read the trace IN, of any format, and write it to OUT; - is standard input or output.
+
+    What the output cannot hold is an error. Events that could not be read become losses in the output.
+    """
+    format = _format(target, to)
+    reader = reading(ctx.obj, **how).open(source)
+    items = _Counted(reader)
+    try:
+        with _opened(target) as stream:
+            format.write(stream, items, reader.info)
+            stream.flush()
+    except ValueError as error:
+        where = f", line {items.last.line}" if items.last is not None and items.last.line else ""
+        raise input_error(f"cannot be written as {format.name}: {error}{where}", source) from None
+    except OSError as error:
+        if target != "-" or not is_closed_pipe(error):
+            raise
+        drop_stdout()
+    for problem in reader.problems:
+        complain(problem.render())
+    if reader.unmapped:
+        count = sum(reader.unmapped.values())
+        complain(f"warning: {source}: no rule of a mapping fits {count} events; check names them")
+    if target != "-":
+        complain(f"{target}: {items.count} events")
+    return ExitCode.OK
+
+
+class _Counted:
+    """The items of a trace; ``last`` is the one that was given last."""
+
+    def __init__(self, reader: TraceReader) -> None:
+        self._reader = reader
+        self.count = 0
+        self.last: Event | None = None
+
+    def __iter__(self) -> Iterator[Item]:
+        for item in self._reader:
+            if isinstance(item, Event):
+                self.count += 1
+                self.last = item
+            yield item
+
+
+def _format(target: str, name: str | None) -> TraceFormat:
+    formats = known_formats()
+    if name is not None:
+        return formats[name]
+    lowered = target.lower()
+    fitting = [one for one in formats.values() if one.writes and lowered.endswith(one.suffixes)]
+    if len(fitting) == 1:
+        return fitting[0]
+    names = ", ".join(_written())
+    if fitting:
+        names = ", ".join(one.name for one in fitting)
+    raise click.UsageError(f"the suffix of {target} does not tell the format; name one with --to: {names}")
+
+
+@contextmanager
+def _opened(target: str) -> Iterator[BinaryIO]:
+    """Give the stream to write to. A file takes its place only when it is complete."""
+    if target == "-":
+        yield sys.stdout.buffer
+        return
+    if os.path.exists(target) and not os.path.isfile(target):
+        with open(target, "wb") as stream:
+            yield stream
+        return
+    folder = os.path.dirname(target) or "."
+    if not os.path.isdir(folder):
+        raise click.UsageError(f"cannot write {target}: there is no folder {folder}")
+    part = target + ".part"
+    try:
+        with open(part, "wb") as stream:
+            yield stream
+        os.replace(part, target)
+    finally:
+        if os.path.exists(part):
+            os.remove(part)
