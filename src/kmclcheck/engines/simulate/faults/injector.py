@@ -11,11 +11,13 @@ from typing import Any, Literal
 
 from kmclcheck.engines.simulate.drivers.common import ChannelDriver
 from kmclcheck.engines.simulate.kernel import Signal, Task, Thread
+from kmclcheck.engines.simulate.library import Library
 from kmclcheck.engines.simulate.objects import SLOTS
 from kmclcheck.engines.simulate.simulation import Simulation
 
 MODULES = (
-    "channels", "uses", "nesting", "packets", "received", "gpadls", "saving", "guarantees", "deliveries",
+    "channels", "uses", "nesting", "packets", "sends", "received", "gpadls", "mappings", "saving",
+    "restoring", "guarantees", "returns", "deliveries",
 )  # fmt: skip
 """The modules of this package in which faults stand."""
 
@@ -61,7 +63,7 @@ class Injector:
             # A fault inside a callback needs the callback.
             driver.needs = SLOTS
             if turn is not None:
-                for trouble in ("refuses", "unplugged", "malformed"):
+                for trouble in ("refuses", "unplugged", "malformed", "in_memory"):
                     setattr(driver, trouble, 0.0)
 
     def at(
@@ -92,6 +94,31 @@ class Injector:
             return value
 
         setattr(target, method, wrapped)
+
+    def change(
+        self,
+        lib: Library,
+        where: str,
+        names: tuple[str, ...],
+        new: Callable[[str], str],
+        when: Callable[[Thread, str, str], bool] | None = None,
+    ) -> None:
+        """Let one record of an endpoint, by phase and name, have other scalar arguments, and mark it.
+
+        ``when`` says, from the thread, the handles and the scalars of a record, whether it is an occasion.
+        """
+        record = lib.record
+
+        def changed(
+            thread: Thread, phase: str, name: str, handles: str, scalars: str = "", result: str = ""
+        ) -> None:
+            fits = phase == where and name in names and thread.endpoint is lib.endpoint
+            if fits and (when is None or when(thread, handles, scalars)) and self._due():
+                self.mark(thread)
+                scalars = new(scalars)
+            record(thread, phase, name, handles, scalars, result)
+
+        lib.record = changed
 
     def _due(self) -> bool:
         if self.place is not None:
