@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kmclcheck.engines.simulate.faults.injector import Injector, fault
 from kmclcheck.engines.simulate.faults.tools import (
     CLEANUP,
     ENABLE,
+    FAILED,
     MAX_EXTERNAL,
     MAX_PACKET,
     NAME,
@@ -17,6 +20,7 @@ from kmclcheck.engines.simulate.faults.tools import (
     after_close,
     client_of,
     on_channel,
+    replace,
     server_of,
     sync,
 )
@@ -134,6 +138,23 @@ def failed_not_cleaned_up(inject: Injector) -> None:
         inject.mark_end(t)
 
     inject.at(client, "main", "instead", give_up)
+
+
+@fault("channel-cleaned-up", "given up during configuration", "echo")
+def unconfigured_not_cleaned_up(inject: Injector) -> None:
+    """A server's configuration fails; it takes another channel and forgets the first one."""
+    server = server_of(inject)
+
+    def make(create: Callable[..., Task]) -> Callable[..., Task]:
+        def twice(t: Thread) -> Task:
+            channel = yield from server.lib.allocate(t, server, server.link, True)
+            yield from server.lib.init(t, channel, MAX_PACKET, " PacketSize=65536", FAILED)
+            inject.mark_end(t)
+            return (yield from create(t))
+
+        return twice
+
+    replace(server, "create", make)
 
 
 def _forget(inject: Injector, target: object, method: str) -> None:
@@ -255,3 +276,15 @@ def paused_instead(inject: Injector) -> None:
         yield from server.lib.pause(t, channel)
 
     inject.at(server.lib, "start", "instead", pause)
+
+
+@fault("server-start-eventually", "sub-channel", "sub-channels")
+def sub_channel_never_started(inject: Injector) -> None:
+    """A server starts its primary channel and forgets the sub-channels."""
+    server = server_of(inject)
+
+    def nothing(t: Thread, channel: Channel) -> Task:
+        inject.mark_end(t)
+        yield from ()
+
+    inject.at(server.lib, "start", "instead", nothing, lambda t, channel: channel.driver is not server)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kmclcheck.engines.simulate.drivers.common import ChannelDriver
-from kmclcheck.engines.simulate.faults.guarantees import deliver, enter
 from kmclcheck.engines.simulate.faults.injector import How, Injector, fault
 from kmclcheck.engines.simulate.faults.tools import (
     EXTERNAL,
@@ -13,14 +12,18 @@ from kmclcheck.engines.simulate.faults.tools import (
     PENDING,
     at_any_level,
     at_dispatch,
+    begin_delivery,
     client_of,
+    deliver,
+    enter,
     external,
     last,
     pending,
     replace,
     server_of,
+    stay,
 )
-from kmclcheck.engines.simulate.kernel import Task, Thread
+from kmclcheck.engines.simulate.kernel import DISPATCH, Task, Thread
 from kmclcheck.engines.simulate.objects import Channel, Message, Packet, Received
 
 # Deliveries outside of a run.
@@ -75,8 +78,8 @@ def delivered_after_suspend(inject: Injector) -> None:
 # After a failure.
 
 
-def _after_fail(inject: Injector, beside: bool) -> None:
-    """A server fails a packet, and the library goes on."""
+def _after_fail(inject: Injector, beside: bool = False, again: bool = False, busy: bool = False) -> None:
+    """A server fails a packet, and the library goes on; with the same packet, or beside another delivery."""
     server = server_of(inject)
     failed: list[Received] = []
 
@@ -84,10 +87,13 @@ def _after_fail(inject: Injector, beside: bool) -> None:
         yield from server.lib.simple(t, FAIL, f" PacketCompletionContext{received.handle}")
         received.channel.stopped = True
         failed.append(received)
+        if busy:
+            begin_delivery(t.endpoint.thread(), received.channel)
 
     def go_on(t: Thread, channel: Channel, *_: object) -> Task:
         if failed:
-            yield from deliver(inject, t.endpoint.thread() if beside else t, channel)
+            thread = t.endpoint.thread() if beside else t
+            yield from deliver(inject, thread, channel, failed[0].handle if again else "")
 
     inject.at(server.lib, "_deliver", "after", go_on, lambda t, channel, _: channel.driver is server)
     inject.at(server, "process", "instead", fail, lambda t, received: not (beside and t.irql))
@@ -96,13 +102,25 @@ def _after_fail(inject: Injector, beside: bool) -> None:
 @fault("lg-no-delivery-after-fail", "next of the batch", "echo")
 def batch_goes_on(inject: Injector) -> None:
     """A server fails a packet, and the next one of the batch is delivered."""
-    _after_fail(inject, False)
+    _after_fail(inject)
 
 
 @fault("lg-no-delivery-after-fail", "another thread", "echo")
 def delivery_goes_on(inject: Injector) -> None:
     """A server fails a packet, and another thread delivers the next one."""
-    _after_fail(inject, True)
+    _after_fail(inject, beside=True)
+
+
+@fault("lg-no-delivery-after-fail", "the failed packet again", "echo")
+def failed_comes_again(inject: Injector) -> None:
+    """A server fails a packet, and it is delivered again."""
+    _after_fail(inject, again=True)
+
+
+@fault("lg-no-delivery-after-fail", "beside another delivery", "echo")
+def delivery_goes_on_beside(inject: Injector) -> None:
+    """A server fails a packet while another delivery begins; when the first has returned, a third begins."""
+    _after_fail(inject, beside=True, busy=True)
 
 
 # IRQL of packet callbacks.
@@ -181,16 +199,15 @@ def completed_at_device_level(inject: Injector) -> None:
 # Packets that come again.
 
 
-def _again(inject: Injector, beside: bool) -> None:
-    """A server defers a packet, and it comes again at DISPATCH_LEVEL."""
+def _again(inject: Injector, irql: int = DISPATCH, beside: bool = False) -> None:
+    """A server defers a packet, and it comes again at a raised IRQL."""
     server = server_of(inject)
     at_any_level(server)
 
     def back(t: Thread, channel: Channel, message: Message, _: object) -> Task:
         received = message.received
         if received is not None and received.state == "Requeued":
-            thread = at_dispatch(t) if beside else t
-            yield from deliver(inject, thread, channel, received.handle)
+            yield from deliver(inject, at_dispatch(t, irql) if beside else t, channel, received.handle)
 
     inject.at(server.lib, "_deliver", "after", back, lambda t, channel, _: t.irql > 0)
     inject.at(
@@ -202,31 +219,121 @@ def _again(inject: Injector, beside: bool) -> None:
 @fault("lg-deferred-redelivered-passive", "same thread", "echo")
 def deferred_comes_again(inject: Injector) -> None:
     """A deferred packet comes again in the same batch."""
-    _again(inject, False)
+    _again(inject)
 
 
 @fault("lg-deferred-redelivered-passive", "another thread", "echo")
 def deferred_comes_elsewhere(inject: Injector) -> None:
     """A deferred packet comes again at DISPATCH_LEVEL on another thread."""
-    _again(inject, True)
+    _again(inject, beside=True)
+
+
+@fault("lg-deferred-redelivered-passive", "APC_LEVEL", "echo")
+def deferred_comes_at_apc(inject: Injector) -> None:
+    """A deferred packet comes again at APC_LEVEL."""
+    _again(inject, irql=1, beside=True)
+
+
+@fault("lg-deferred-redelivered-passive", "after other packets", "echo")
+def deferred_comes_late(inject: Injector) -> None:
+    """A deferred packet comes again at DISPATCH_LEVEL when another one has been delivered."""
+    server = server_of(inject)
+    at_any_level(server)
+    deferred: list[Received] = []
+
+    def put_off(t: Thread, received: Received) -> Task:
+        yield from server.lib.defer(t, received)
+        deferred.append(received)
+
+    def make(original: Callable[..., Task]) -> Callable[..., Task]:
+        def held_back(t: Thread, channel: Channel, message: Message) -> Task:
+            value = yield from original(t, channel, message)
+            if not deferred or channel.driver is not server:
+                return value
+            if message in channel.ring:
+                channel.ring.remove(message)
+                channel.used -= message.size
+            else:
+                yield from deliver(inject, at_dispatch(t), channel, deferred[0].handle)
+            return value
+
+        return held_back
+
+    replace(server.lib, "_deliver", make)
+    inject.at(server, "process", "instead", put_off, lambda t, _: t.irql > 0 and not deferred)
+
+
+# External data that does not come.
+
+
+def _pending_again(inject: Injector, t: Thread, handle: str) -> Task:
+    """External data is not there, although its packet was delivered again."""
+    handles = f" PacketCompletionContext{handle}"
+    inject.sim.host.record(t, "call", EXTERNAL, handles, " Flags=0")
+    yield inject.kernel.random() * 500
+    yield from last(inject, t, "ret", EXTERNAL, handles, "", PENDING)
+
+
+def _second_delivery(
+    inject: Injector, driver: ChannelDriver, fetch: Callable[[Thread, Received], Task]
+) -> None:
+    """The external data of every packet is pending; in the second delivery ``fetch`` is what happens."""
+    external(driver)
+    tried: list[Received] = []
+
+    def process(t: Thread, received: Received) -> Task:
+        if received not in tried:
+            tried.append(received)
+            yield from pending(t, received)
+        else:
+            yield from fetch(t, received)
+
+    inject.at(
+        driver, "process", "instead", process,
+        lambda t, received: received in tried or not received.message.tries,
+    )  # fmt: skip
 
 
 @fault("lg-pending-redelivered", "second delivery", "echo")
 def pending_again(inject: Injector) -> None:
     """External data is still pending when the packet comes again."""
+    _second_delivery(
+        inject, server_of(inject), lambda t, received: _pending_again(inject, t, received.handle)
+    )  # fmt: skip
+
+
+@fault("lg-pending-redelivered", "client", "client-opens")
+def pending_again_at_client(inject: Injector) -> None:
+    """A client's external data is still pending when the packet comes again."""
+    client = client_of(inject)
+    stay(inject, client)
+    _second_delivery(inject, client, lambda t, received: _pending_again(inject, t, received.handle))
+
+
+@fault("lg-pending-redelivered", "second fetch", "echo")
+def pending_at_second_fetch(inject: Injector) -> None:
+    """When the packet comes again, a fetch of its external data fails, and another one is pending."""
+    server = server_of(inject)
+
+    def twice(t: Thread, received: Received) -> Task:
+        handles = f" PacketCompletionContext{received.handle}"
+        yield from inject.call(t, EXTERNAL, handles, " Flags=0", " status=0xc000009a")
+        yield from _pending_again(inject, t, received.handle)
+
+    _second_delivery(inject, server, twice)
+
+
+@fault("lg-pending-redelivered", "before the first delivery has returned", "echo")
+def pending_beside(inject: Injector) -> None:
+    """A packet comes again before the delivery has returned in which its external data was pending."""
     server = server_of(inject)
     external(server)
-    tried: list[Received] = []
 
     def fetch(t: Thread, received: Received) -> Task:
-        if received not in tried:
-            tried.append(received)
-            yield from pending(t, received)
-        else:
-            handles = f" PacketCompletionContext{received.handle}"
-            server.lib.record(t, "call", EXTERNAL, handles, " Flags=0")
-            yield inject.kernel.random() * 500
-            yield from last(inject, t, "ret", EXTERNAL, handles, "", PENDING)
+        yield from pending(t, received)
+        other = t.endpoint.thread()
+        begin_delivery(other, received.channel, received.handle, 1)
+        yield from _pending_again(inject, other, received.handle)
 
     inject.at(server, "process", "instead", fetch)
 

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from kmclcheck.engines.simulate.drivers.common import ChannelDriver
 from kmclcheck.engines.simulate.faults.injector import How, Injector, fault
-from kmclcheck.engines.simulate.faults.tools import at_dispatch, client_of, hold, last, replace, server_of
+from kmclcheck.engines.simulate.faults.tools import (
+    COMPLETE,
+    Occasion,
+    around_call,
+    at_dispatch,
+    begin_delivery,
+    client_of,
+    connect_failed,
+    enter,
+    hold,
+    process_at_passive,
+    replace,
+    server_of,
+)
 from kmclcheck.engines.simulate.kernel import Task, Thread
-from kmclcheck.engines.simulate.objects import Channel
-
-Occasion = Callable[[Channel], bool]
-
-
-def enter(inject: Injector, t: Thread, channel: Channel, name: str, scalars: str = "") -> Task:
-    """The library calls a driver back when it must not."""
-    yield from last(inject, t, "in", f"EvtVmbChannel{name}", f" Channel{channel.handle}", scalars)
-
-
-def deliver(inject: Injector, t: Thread, channel: Channel, handle: str = "") -> Task:
-    """The library delivers a packet, by default a new one, when it must not."""
-    handle = handle or f"={channel.driver.lib.received_handles.take():#x}"
-    handles = f" Channel{channel.handle} Packet{handle}"
-    scalars = " Buffer=0xffffbc8044000080 BufferLength=64 Flags=0"
-    yield from last(inject, t, "in", "EvtVmbChannelProcessPacket", handles, scalars)
+from kmclcheck.engines.simulate.objects import Channel, Received
 
 
 def _at_state(
@@ -45,15 +41,6 @@ def _inside(inject: Injector, driver: ChannelDriver, routine: str, name: str) ->
     inject.at(driver, routine, "before", lambda t, channel: enter(inject, t.endpoint.thread(), channel, name))
 
 
-def _at_call(inject: Injector, driver: ChannelDriver, call: str, how: How, name: str) -> None:
-    """Before or after a call of a driver the library calls it back on another thread."""
-    inject.at(
-        driver.lib, call, how,
-        lambda t, channel, *_, **more: enter(inject, t.endpoint.thread(), channel, name),
-        lambda t, channel, *_, **more: channel.driver is driver,
-    )  # fmt: skip
-
-
 def _in_delivery(inject: Injector, name: str, here: bool = False) -> None:
     """During a delivery the library enters a state callback, on the same or on another thread."""
     inject.at(
@@ -69,7 +56,7 @@ def _in_delivery(inject: Injector, name: str, here: bool = False) -> None:
 @fault("lg-opened-needs-enable", "never enabled", "echo")
 def opened_before_enable(inject: Injector) -> None:
     """Opened comes before the driver enabled the channel."""
-    _at_call(inject, server_of(inject), "enable", "before", "Opened")
+    around_call(inject, server_of(inject), "enable", "before", "Opened")
 
 
 @fault("lg-opened-needs-enable", "Enable failed", "echo")
@@ -100,7 +87,7 @@ def opened_while_running(inject: Injector) -> None:
 @fault("lg-open-close-alternate", "never opened", "echo")
 def closed_before_enable(inject: Injector) -> None:
     """Closed comes before the driver enabled the channel."""
-    _at_call(inject, client_of(inject), "enable", "before", "Closed")
+    around_call(inject, client_of(inject), "enable", "before", "Closed")
 
 
 @fault("lg-open-close-alternate", "enabled, not opened", "echo")
@@ -230,6 +217,12 @@ def closed_while_holding(inject: Injector) -> None:
     _at_state(inject, server, "after", "Suspend", "Closed", lambda channel: bool(channel.outstanding))
 
 
+@fault("lg-closed-when-drained", "inside Suspend", "echo")
+def closed_in_suspend(inject: Injector) -> None:
+    """Closed comes while Suspend is running on another thread."""
+    _inside(inject, server_of(inject), "suspend", "Closed")
+
+
 @fault("lg-closed-when-drained", "inside a delivery", "echo")
 def closed_in_delivery(inject: Injector) -> None:
     """Closed comes during a delivery."""
@@ -245,204 +238,38 @@ def suspend_in_delivery(inject: Injector) -> None:
 @fault("lg-suspend-no-running-packet-callback", "on the same thread", "echo")
 def suspend_nested(inject: Injector) -> None:
     """Suspend comes inside a delivery."""
-    server = server_of(inject)
-
-    def make(create: Callable[..., Task]) -> Callable[..., Task]:
-        def at_passive(t: Thread) -> Task:
-            channel = yield from create(t)
-            channel.at_passive = True
-            return channel
-
-        return at_passive
-
-    replace(server, "create", make)
+    process_at_passive(server_of(inject))
     _in_delivery(inject, "Suspend", here=True)
 
 
-# Pause and Disable.
-
-
-def _pause(inject: Injector, server: ChannelDriver, ready: Occasion, over: Occasion) -> None:
-    """A server's Pause returns as soon as ``over`` says so."""
-
-    def main(t: Thread) -> Task:
-        channel = yield from server.up(t)
-        while channel.run != "Active" or not ready(channel):
-            yield inject.kernel.random() * 200
-        handles = f" Channel{channel.handle}"
-        server.lib.record(t, "call", "VmbChannelPause", handles)
-        channel.want = "Pause"
-        channel.signal.fire()
-        while not over(channel):
-            yield channel.signal
-        yield from last(inject, t, "ret", "VmbChannelPause", handles)
-
-    replace(server, "main", lambda _: main)
-
-
-@fault("lg-pause-returns-quiet", "still running", "echo")
-def pause_returns_at_once(inject: Injector) -> None:
-    """Pause returns before Suspend was called."""
+@fault("lg-suspend-no-running-packet-callback", "packet completed already", "echo")
+def suspend_after_completion(inject: Injector) -> None:
+    """A server completes a packet, and Suspend comes before the delivery has returned."""
     server = server_of(inject)
-    _pause(inject, server, lambda _: True, lambda channel: channel.run == "Active")
+
+    def complete(t: Thread, received: Received) -> Task:
+        yield from server.lib.complete(t, received)
+        yield from enter(inject, t.endpoint.thread(), received.channel, "Suspend")
+
+    inject.at(server, "process", "instead", complete, lambda t, received: received.channel.run == "Active")
 
 
-@fault("lg-pause-returns-quiet", "packets held", "echo")
-def pause_returns_early(inject: Injector) -> None:
-    """Pause returns after Suspend while the driver holds packets."""
+@fault("lg-suspend-no-running-packet-callback", "one of two has returned", "echo")
+def suspend_in_one_delivery(inject: Injector) -> None:
+    """Two deliveries overlap; Suspend comes when one of them has returned."""
     server = server_of(inject)
-    hold(server)
-    _pause(
-        inject, server,
-        lambda channel: bool(channel.outstanding), lambda channel: channel.run == "Suspending",
-    )  # fmt: skip
 
+    def overlap(t: Thread, received: Received) -> Task:
+        channel, other = received.channel, t.endpoint.thread()
+        handle = begin_delivery(other, channel)
+        use_of = f" PacketCompletionContext{handle}"
+        yield from inject.call(other, COMPLETE, use_of, " PacketCompletionBuffer=0x0 BufSize=0")
+        server.lib.record(
+            other, "out", "EvtVmbChannelProcessPacket", f" Channel{channel.handle} Packet{handle}"
+        )
+        yield from enter(inject, other, channel, "Suspend")
 
-def _disable(inject: Injector, driver: ChannelDriver, routine: str, how: How = "before") -> None:
-    """A Disable returns when a state callback begins or ends."""
-    thread: list[Thread] = []
-
-    def begin(t: Thread, channel: Channel) -> Task:
-        thread.append(t)
-        driver.lib.record(t, "call", "VmbChannelDisable", f" Channel{channel.handle}")
-        channel.disabling = True
-        channel.link.closing = True
-        channel.link.changed()
-        while True:
-            yield channel.signal
-
-    def end(t: Thread, channel: Channel, *_: object) -> Task:
-        yield from last(inject, thread[0], "ret", "VmbChannelDisable", f" Channel{channel.handle}")
-
-    inject.at(driver, routine, how, end, lambda *_: bool(thread))
-    inject.at(driver.lib, "disable", "instead", begin)
-    inject.turn = 0
-
-
-@fault("lg-disable-returns-disabled", "still running", "echo")
-def disable_returns_at_once(inject: Injector) -> None:
-    """Disable returns although the channel still runs."""
-    client = client_of(inject)
-
-    def disable(t: Thread, channel: Channel) -> Task:
-        handles = f" Channel{channel.handle}"
-        client.lib.record(t, "call", "VmbChannelDisable", handles)
-        yield from last(inject, t, "ret", "VmbChannelDisable", handles)
-
-    inject.at(client.lib, "disable", "instead", disable, lambda t, channel: channel.life == "Open")
-
-
-@fault("lg-disable-returns-disabled", "inside Suspend", "echo")
-def disable_returns_in_suspend(inject: Injector) -> None:
-    """Disable returns while Suspend is running."""
-    _disable(inject, client_of(inject), "suspend")
-
-
-@fault("lg-disable-returns-disabled", "inside Closed", "echo")
-def disable_returns_in_closed(inject: Injector) -> None:
-    """Disable returns while Closed is running."""
-    _disable(inject, client_of(inject), "closed")
-
-
-@fault("lg-no-callback-while-disabled", "Opened", "echo")
-def opened_after_disable(inject: Injector) -> None:
-    """Opened comes after Disable returned."""
-    _at_call(inject, client_of(inject), "disable", "after", "Opened")
-
-
-@fault("lg-no-callback-while-disabled", "Closed", "echo")
-def closed_after_disable(inject: Injector) -> None:
-    """Closed comes once more after Disable returned."""
-    _at_call(inject, server_of(inject), "disable", "after", "Closed")
-
-
-@fault("lg-no-callback-while-disabled", "Suspend", "echo")
-def suspend_after_disable(inject: Injector) -> None:
-    """Suspend comes after Disable returned."""
-    _at_call(inject, client_of(inject), "disable", "after", "Suspend")
-
-
-@fault("lg-no-callback-while-disabled", "Started", "echo")
-def started_after_disable(inject: Injector) -> None:
-    """Started comes after Disable returned."""
-    _at_call(inject, server_of(inject), "disable", "after", "Started")
-
-
-@fault("lg-no-callback-while-disabled", "delivery", "echo")
-def delivery_after_disable(inject: Injector) -> None:
-    """A packet is delivered after Disable returned."""
-    server = server_of(inject)
-    inject.at(
-        server.lib, "disable", "after",
-        lambda t, channel, _: deliver(inject, t.endpoint.thread(), channel),
-    )  # fmt: skip
-
-
-@fault("lg-no-callback-while-disabled", "end of a batch", "echo")
-def batch_after_disable(inject: Injector) -> None:
-    """A batch of deliveries ends after Disable returned."""
-    inject.at(
-        client_of(inject).lib, "disable", "after",
-        lambda t, channel, _: enter(
-            inject, t.endpoint.thread(), channel, "ProcessingComplete", " PacketsProcessed=1"
-        ),
-    )  # fmt: skip
-
-
-@fault("lg-no-callback-while-disabled", "failed connection", "echo")
-def connect_failed_after_disable(inject: Injector) -> None:
-    """A failed connection is reported after Disable returned."""
-    inject.at(
-        client_of(inject).lib, "disable", "after",
-        lambda t, channel, _: connect_failed(inject, t.endpoint.thread(), channel),
-    )  # fmt: skip
-
-
-# The connection failed.
-
-
-def connect_failed(inject: Injector, t: Thread, channel: Channel) -> Task:
-    """The library reports a failed connection when it must not."""
-    yield from enter(inject, t, channel, "PnpFailure", " FailureStatus=0xc0000001")
-
-
-@fault("lg-pnp-failure-precondition", "server", "echo")
-def server_connect_failed(inject: Injector) -> None:
-    """A server is told that its connection failed."""
-    inject.at(server_of(inject).lib, "_open", "before", lambda t, channel: connect_failed(inject, t, channel))
-
-
-@fault("lg-pnp-failure-precondition", "open", "echo")
-def open_connect_failed(inject: Injector) -> None:
-    """A client that is open is told that its connection failed."""
-    client = client_of(inject)
-    inject.at(client.lib, "_run", "before", lambda t, channel: connect_failed(inject, t, channel))
-
-
-@fault("lg-pnp-failure-precondition", "not enabled", "echo")
-def early_connect_failed(inject: Injector) -> None:
-    """A client that did not call Enable yet is told that its connection failed."""
-    inject.at(
-        client_of(inject).lib, "enable", "before",
-        lambda t, channel, **_: connect_failed(inject, t.endpoint.thread(), channel),
-    )  # fmt: skip
-
-
-@fault("lg-pnp-failure-precondition", "not registered", "echo")
-def unregistered_connect_failed(inject: Injector) -> None:
-    """A client without a routine for it is told that its connection failed."""
-    client = client_of(inject)
-
-    def make(init: Callable[..., Task]) -> Callable[..., Task]:
-        def unregistered(t: Thread, channel: Channel, name: str, scalars: str = "", *more: str) -> Task:
-            if name == "VmbClientChannelInitSetTargetPnp":
-                scalars = scalars.rpartition("=")[0] + "=0x0"
-            yield from init(t, channel, name, scalars, *more)
-
-        return unregistered
-
-    replace(client.lib, "init", make)
-    inject.at(client.lib, "_open", "before", lambda t, channel: connect_failed(inject, t, channel))
+    inject.at(server, "process", "before", overlap, lambda t, received: received.channel.run == "Active")
 
 
 # IRQL of state callbacks.

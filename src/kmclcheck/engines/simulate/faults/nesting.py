@@ -18,6 +18,7 @@ from kmclcheck.engines.simulate.faults.tools import (
     channel_of,
     client_of,
     on_channel,
+    process_at_passive,
     replace,
     server_of,
     stay,
@@ -216,31 +217,17 @@ def wait_in_reopened(inject: Injector) -> None:
     inject.at(client_of(inject), "opened", "before", request, second)
 
 
-def _at_passive(driver: Driver) -> None:
-    """Let a driver's channel process everything at PASSIVE_LEVEL, without being asked to."""
-
-    def make(allocate: Callable[..., Task]) -> Callable[..., Task]:
-        def passive(t: Thread, *args: object) -> Task:
-            channel = yield from allocate(t, *args)
-            channel.at_passive = True
-            return channel
-
-        return passive
-
-    replace(driver.lib, "allocate", make)
-
-
 @fault("sync-not-in-packet-callback", "completion routine", "echo")
 def wait_in_passive_completion(inject: Injector) -> None:
     """A client sends the next request in a completion routine and waits for it."""
-    _at_passive(client_of(inject))
+    process_at_passive(client_of(inject))
     inject.at(client_of(inject), "completed", "before", _request(inject, _WAITS, _OK))
 
 
 @fault("sync-not-in-packet-callback", "delivery", "client-opens")
 def wait_in_delivery(inject: Injector) -> None:
     """A client asks back in a delivery and waits for the answer."""
-    _at_passive(client_of(inject))
+    process_at_passive(client_of(inject))
     inject.at(client_of(inject), "process", "before", _request(inject, _WAITS, _OK))
 
 
@@ -248,7 +235,7 @@ def wait_in_delivery(inject: Injector) -> None:
 def wait_after_completion(inject: Injector) -> None:
     """A client completes a packet and waits for a request, still inside the delivery."""
     client = client_of(inject)
-    _at_passive(client)
+    process_at_passive(client)
 
     def ask(t: Thread, received: Received) -> Task:
         yield from client.lib.complete(t, received)
@@ -261,7 +248,7 @@ def wait_after_completion(inject: Injector) -> None:
 def wait_at_end_of_batch(inject: Injector) -> None:
     """A client waits for a request when a batch has been processed."""
     client = client_of(inject)
-    _at_passive(client)
+    process_at_passive(client)
     with_batches(client)
     stay(inject, client)
     request = _request(inject, _WAITS, _OK)

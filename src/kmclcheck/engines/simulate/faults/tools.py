@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from kmclcheck.engines.simulate.drivers.common import Call, ChannelDriver
-from kmclcheck.engines.simulate.faults.injector import Injector
+from kmclcheck.engines.simulate.faults.injector import How, Injector
 from kmclcheck.engines.simulate.kernel import DISPATCH, Task, Thread
 from kmclcheck.engines.simulate.objects import Channel, Packet, Received
 
@@ -31,6 +31,10 @@ FAIL = "VmbChannelPacketFail"
 EXTERNAL = "VmbChannelPacketGetExternalData"
 _SCALARS = {COMPLETE: " PacketCompletionBuffer=0x0 BufSize=0", EXTERNAL: " Flags=0"}
 PENDING = " status=0x103"
+
+
+Occasion = Callable[[Channel], bool]
+"""Whether a channel is in a state in which a fault can happen."""
 
 
 def server_of(inject: Injector) -> ChannelDriver:
@@ -124,20 +128,39 @@ def without_slot(driver: ChannelDriver, slot: str) -> None:
     replace(driver.lib, "init", make)
 
 
+def _at_enable(driver: ChannelDriver, passive: bool) -> None:
+    """Let the library deliver to a driver at PASSIVE_LEVEL only, or at any level."""
+
+    def make(enable: Callable[..., Any]) -> Callable[..., Any]:
+        def with_level(t: Thread, channel: Channel, *args: Any, **more: Any) -> Task:
+            if channel.driver is driver:
+                channel.at_passive = passive
+            return (yield from enable(t, channel, *args, **more))
+
+        return with_level
+
+    replace(driver.lib, "enable", make)
+
+
 def at_any_level(driver: ChannelDriver) -> None:
     """Let a driver not ask for deliveries at PASSIVE_LEVEL."""
+    _at_enable(driver, False)
 
     def make(simple: Callable[..., Any]) -> Callable[..., Any]:
         def without(t: Thread, name: str, handles: str, scalars: str = "", *more: Any) -> Task:
             channel = driver.channel
-            if name == "VmbChannelSetIncomingProcessingAtPassive" and channel is not None:
-                channel.at_passive = False
-                scalars = " RequirePassive=0"
+            if channel is not None and handles == f" Channel{channel.handle}":
+                scalars = scalars.replace(" RequirePassive=1", " RequirePassive=0")
             yield from simple(t, name, handles, scalars, *more)
 
         return without
 
     replace(driver.lib, "simple", make)
+
+
+def process_at_passive(driver: ChannelDriver) -> None:
+    """Let a driver's channel process everything at PASSIVE_LEVEL, without being asked to."""
+    _at_enable(driver, True)
 
 
 def with_batches(driver: ChannelDriver) -> None:
@@ -279,3 +302,47 @@ def after_close(inject: Injector, action: Callable[..., Task]) -> None:
         yield from server.down(t)
 
     replace(server, "main", lambda _: main)
+
+
+# The library calls a driver back.
+
+
+def enter(inject: Injector, t: Thread, channel: Channel, name: str, scalars: str = "") -> Task:
+    """The library calls a driver back when it must not."""
+    yield from last(inject, t, "in", f"EvtVmbChannel{name}", f" Channel{channel.handle}", scalars)
+
+
+def _delivery(channel: Channel, handle: str, flags: int) -> tuple[str, str]:
+    scalars = f" Buffer=0xffffbc8044000080 BufferLength=64 Flags={flags}"
+    return f" Channel{channel.handle} Packet{handle}", scalars
+
+
+def _new_packet(channel: Channel) -> str:
+    return f"={channel.driver.lib.received_handles.take():#x}"
+
+
+def deliver(inject: Injector, t: Thread, channel: Channel, handle: str = "") -> Task:
+    """The library delivers a packet, by default a new one, when it must not."""
+    handles, scalars = _delivery(channel, handle or _new_packet(channel), 0)
+    yield from last(inject, t, "in", "EvtVmbChannelProcessPacket", handles, scalars)
+
+
+def begin_delivery(t: Thread, channel: Channel, handle: str = "", flags: int = 0) -> str:
+    """Log that another delivery begins, by default of a new packet, and return the packet's handle."""
+    handle = handle or _new_packet(channel)
+    channel.driver.lib.record(t, "in", "EvtVmbChannelProcessPacket", *_delivery(channel, handle, flags))
+    return handle
+
+
+def around_call(inject: Injector, driver: ChannelDriver, call: str, how: How, name: str) -> None:
+    """Before or after a call of a driver the library calls it back on another thread."""
+    inject.at(
+        driver.lib, call, how,
+        lambda t, channel, *_, **more: enter(inject, t.endpoint.thread(), channel, name),
+        lambda t, channel, *_, **more: channel.driver is driver,
+    )  # fmt: skip
+
+
+def connect_failed(inject: Injector, t: Thread, channel: Channel) -> Task:
+    """The library reports a failed connection when it must not."""
+    yield from enter(inject, t, channel, "PnpFailure", " FailureStatus=0xc0000001")

@@ -30,6 +30,8 @@ from kmclcheck.engines.simulate.faults.tools import (
 from kmclcheck.engines.simulate.kernel import Task, Thread
 from kmclcheck.engines.simulate.objects import Channel, Packet
 
+PRIMARY = "VmbChannelInitSetPrimaryChannel"
+
 
 def _remote(t: Thread, channel: Channel, slot: str, routine: object) -> bool:
     """Return whether a callback says that the peer has closed."""
@@ -205,6 +207,35 @@ def zero_packet_size_again(inject: Injector) -> None:
     inject.at(client_of(inject).lib, "cleanup", "before", clear)
 
 
+@fault("max-packet-size-nonzero", "taken back", "echo")
+def zero_packet_size_last(inject: Injector) -> None:
+    """A client that has set a maximum sets it to zero before Enable, as if that lifted it."""
+    clear = on_channel(inject, MAX_PACKET, " PacketSize=0", ZERO_2)
+    inject.at(client_of(inject), "configure", "after", clear)
+
+
+@fault("max-packet-size-nonzero", "sub-channel", "sub-channels")
+def zero_packet_size_of_sub_channel(inject: Injector) -> None:
+    """A server gives a sub-channel a maximum of zero where the default would do."""
+    inject.at(
+        server_of(inject).lib, "init", "before", on_channel(inject, MAX_PACKET, " PacketSize=0", ZERO_2),
+        lambda t, channel, name, *_: name == PRIMARY,
+    )  # fmt: skip
+
+
+@fault("max-external-data-nonzero", "both", "external-data-pending")
+def zero_external_data(inject: Injector) -> None:
+    """A client wants no external data and says so with zeros."""
+    _configure(inject, client_of(inject).lib, MAX_EXTERNAL, " DataSize=0 ChainLength=0", ZERO_2)
+
+
+@fault("max-external-data-nonzero", "after Disable", "echo")
+def zero_external_data_again(inject: Injector) -> None:
+    """A server declares external data of no size when it has disabled its channel."""
+    clear = on_channel(inject, MAX_EXTERNAL, " DataSize=0 ChainLength=1", ZERO_2)
+    inject.at(server_of(inject).lib, "cleanup", "before", clear)
+
+
 @fault("max-external-data-nonzero", "size", "echo")
 def zero_external_size(inject: Injector) -> None:
     """A client declares external data of no size."""
@@ -227,3 +258,15 @@ def zero_quota(inject: Injector) -> None:
 def zero_quota_in_delivery(inject: Injector) -> None:
     """A server wants to hold back its client and sets the quota to zero in a delivery."""
     inject.at(server_of(inject), "process", "before", on_channel(inject, QUOTA, " Quota=0"))
+
+
+@fault("quota-nonzero", "while packets flow", "echo")
+def zero_quota_elsewhere(inject: Injector) -> None:
+    """Another thread of a client sets the quota to zero while packets flow."""
+    inject.at(client_of(inject).lib, "send", "before", on_channel(inject, QUOTA, " Quota=0", elsewhere=True))
+
+
+@fault("quota-nonzero", "in the Suspend callback", "echo")
+def zero_quota_in_suspend(inject: Injector) -> None:
+    """A client wants no more packets and sets the quota to zero in the Suspend callback."""
+    inject.at(client_of(inject), "suspend", "before", on_channel(inject, QUOTA, " Quota=0"))
