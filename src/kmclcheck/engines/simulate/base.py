@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from kmclcheck.engines.simulate.capture import Capture
-from kmclcheck.engines.simulate.kernel import Endpoint, Kernel, Task, Thread
+from kmclcheck.engines.simulate.kernel import Endpoint, Kernel, Signal, Task, Thread
 from kmclcheck.engines.simulate.objects import Handles
 
 OK = " status=0x0"
@@ -26,6 +27,9 @@ class Base:
         self.received_handles = Handles(kernel, base + 0x31000000, 0xC0)
         # Whether this tracer repeats the handles of a call at its return.
         self.repeats = kernel.chance(0.5)
+        # Whether deliveries that end with the packet requeued or failed count for ProcessingComplete; not
+        # documented.
+        self.counts_all = kernel.chance(0.5)
 
     def simple(
         self, t: Thread, name: str, handles: str, scalars: str = "", result: str = "", back: str = ""
@@ -35,6 +39,22 @@ class Base:
         if self.random() < 0.06:
             yield self.random() * 3000
         self.record(t, "ret", name, (handles if self.repeats else "") + back, "", result)
+
+    def somewhere(self, t: Thread, body: Callable[[Thread], Task]) -> Task:
+        """Run something on this thread, or on a worker and wait for it: where is not documented."""
+        if self.random() < 0.7:
+            return (yield from body(t))
+        ended = Signal(self.kernel)
+        values: list[Any] = []
+
+        def elsewhere(worker: Thread) -> Task:
+            values.append((yield from body(worker)))
+            ended.fire()
+
+        self.endpoint.work(elsewhere, self.random() * 1000)
+        while not values:
+            yield ended
+        return values[0]
 
     def callback(
         self, t: Thread, name: str, handles: str, scalars: str, body: Task, result: bool = False

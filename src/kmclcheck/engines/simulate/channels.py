@@ -28,25 +28,50 @@ class ChannelCalls(Base):
         """Let queued packets go."""
         raise NotImplementedError
 
+    def drop_received(self, channel: Channel) -> None:
+        """Forget what was not delivered before the close."""
+        raise NotImplementedError
+
     def drop_sends(self, channel: Channel, t: Thread) -> Task:
         """Decide the fate of packets that the close cut off."""
         raise NotImplementedError
 
-    def allocate(self, t: Thread, driver: Driver, link: Link, server: bool) -> Task:
-        """Return a new channel."""
-        self.record(
-            t, "call", "VmbChannelAllocate", "", f" ParentDeviceObject=0xffffbc800f2c4a60 IsServer={server:d}"
-        )
+    def allocate(self, t: Thread, driver: Driver, link: Link, server: bool, stale: str | None = None) -> Task:
+        """Return a new channel. ``stale``: it fails, and this is what the driver's variable still holds."""
+        name = "VmbChannelAllocate"
+        self.record(t, "call", name, "", f" ParentDeviceObject=0xffffbc800f2c4a60 IsServer={server:d}")
         if self.random() < 0.3:
             yield self.random() * 2000
+        if stale is not None:
+            self.record(t, "ret", name, f" Channel{stale}", "", FAILED)
+            return None
         channel = Channel(self.endpoint, link, driver, self.channel_handles.take(), server)
-        self.record(t, "ret", "VmbChannelAllocate", f" Channel{channel.handle}", "", OK)
-        if server:
+        self.record(t, "ret", name, f" Channel{channel.handle}", "", OK)
+        self._begin(channel)
+        return channel
+
+    def initialize(self, t: Thread, driver: Driver, link: Link, server: bool, fails: bool = False) -> Task:
+        """Return a new channel in memory of the driver, at the second attempt if the first ``fails``.
+
+        Only the names of these functions are published, so a tracer may know little of their arguments.
+        """
+        yield from self.simple(t, "VmbSizeofChannel", "", "", "", " return=0x400")
+        channel = Channel(self.endpoint, link, driver, self.channel_handles.take(), server)
+        handles = f" Channel{channel.handle}"
+        scalars = f" IsServer={server:d}" if self.random() < 0.7 else ""
+        if fails:
+            yield from self.simple(t, "VmbChannelInitialize", handles, scalars, FAILED)
+        yield from self.simple(t, "VmbChannelInitialize", handles, scalars, OK)
+        self._begin(channel)
+        return channel
+
+    def _begin(self, channel: Channel) -> None:
+        link = channel.link
+        if channel.server:
             link.server = channel
         else:
             link.client = channel
         self.endpoint.work(lambda thread: self._keep(thread, channel))
-        return channel
 
     def init(self, t: Thread, channel: Channel, name: str, scalars: str = "", result: str = OK) -> Task:
         """Call a configuration function."""
@@ -67,7 +92,7 @@ class ChannelCalls(Base):
         self.record(t, "ret", "VmbChannelCleanup", f" Channel{channel.handle}" if self.repeats else "")
 
     def enable(self, t: Thread, channel: Channel, fails: bool = False) -> Task:
-        """Return whether it worked."""
+        """Return whether it worked. After a failed open or connect the channel may be enabled still."""
         name, handles = "VmbChannelEnable", f" Channel{channel.handle}"
         self.record(t, "call", name, handles)
         if self.random() < 0.3:
@@ -76,7 +101,8 @@ class ChannelCalls(Base):
             self.record(t, "ret", name, handles if self.repeats else "", "", FAILED)
             return False
         yield from self._settle(channel)
-        channel.life = "Enabled"
+        if channel.life == "Disabled":
+            channel.life = "Enabled"
         channel.disabling = False
         if not channel.server and channel.want == "Pause" and self.random() < 0.5:
             # A client that was paused while disabled: whether it comes up is not documented.
@@ -84,6 +110,8 @@ class ChannelCalls(Base):
         if channel.server:
             channel.link.offered = True
         channel.link.changed()
+        if self.random() < 0.3:
+            yield self.random() * 5000  # others may begin in the meantime
         yield from self._perhaps_here(t, channel)
         self.record(t, "ret", name, handles if self.repeats else "", "", OK)
         return True
@@ -99,7 +127,9 @@ class ChannelCalls(Base):
             if channel.life == "Open":
                 channel.link.closing = True
             channel.link.changed()
-            yield from self._until(t, channel, lambda: channel.life == "Disabled")
+            rests = channel.rests
+            # Another thread may have enabled it again by the time this one notices.
+            yield from self._until(t, channel, lambda: channel.rests > rests)
         if channel.server:
             # What a server wants after this is not documented.
             channel.want = "Start" if self.random() < 0.5 else "Pause"
@@ -116,7 +146,12 @@ class ChannelCalls(Base):
         channel.want = "Start"
         channel.signal.fire()
         self.kick(channel)
-        yield from self._perhaps_here(t, channel)
+        if self.random() < 0.2:
+            # Whether it waits is not documented.
+            while channel.life == "Open" and channel.run != "Active" and self._wanted(channel):
+                yield channel.signal
+        else:
+            yield from self._perhaps_here(t, channel)
         self.record(t, "ret", name, handles if self.repeats else "")
 
     def pause(self, t: Thread, channel: Channel) -> Task:
@@ -143,6 +178,9 @@ class ChannelCalls(Base):
         """Wait for the end of a close whose callback has returned already."""
         while channel.life == "Closing":
             yield channel.signal
+
+    def _wanted(self, channel: Channel) -> bool:
+        return channel.want == "Start" and not channel.leaving
 
     def _perhaps_here(self, t: Thread, channel: Channel) -> Task:
         if t.irql == PASSIVE and self.random() < 0.5:
@@ -179,15 +217,21 @@ class ChannelCalls(Base):
         """Return what is to be done with a channel now, if anything is."""
         link = channel.link
         if channel.life == "Enabled":
+            if channel.disabling and self.random() < 0.7:
+                return self._rest
+            # An open may still come after the call of Disable; then it is closed again.
+            if channel.server:
+                opens = link.requested and not link.accepted
+            else:
+                opens = link.offered and link.accepted
+            if opens and not link.closing:
+                return self._open
             if channel.disabling:
                 return self._rest
-            if channel.server:
-                return self._open if link.requested and not link.accepted and not link.closing else None
-            if not link.offered or link.closing:
-                return None
-            if link.accepted:
-                return self._open
-            return None if link.requested else self._request
+            asks = not channel.server and link.offered and not link.closing and not link.requested
+            return self._request if asks else None
+        if channel.life == "FailedOpen":
+            return self._give_up if channel.disabling else None
         if channel.life != "Open":
             return None
         leaving = channel.leaving
@@ -197,6 +241,8 @@ class ChannelCalls(Base):
             return self._suspend if not channel.deliveries else self._halt if channel.receiving else None
         if channel.run == "Suspending":
             return self._drained if not channel.outstanding else None
+        if channel.posting:
+            return None
         if leaving:
             return self._close
         return self._run if channel.want == "Start" else None
@@ -204,7 +250,7 @@ class ChannelCalls(Base):
     def _rest(self, t: Thread, channel: Channel) -> Task:
         link = channel.link
         yield from self.drop_sends(channel, t)
-        channel.life = "Disabled"
+        channel.rest()
         if channel.server:
             link.offered = False
         elif link.requested:
@@ -224,8 +270,8 @@ class ChannelCalls(Base):
             )  # fmt: skip
             yield from callback
             # Whether the channel is still enabled after this is not documented.
-            channel.life = "Enabled" if self.random() < 0.5 else "Disabled"
-            if channel.life == "Disabled":
+            if self.random() < 0.5:
+                channel.rest()
                 channel.signal.fire()
                 return
             yield self.random() * 10_000
@@ -249,18 +295,33 @@ class ChannelCalls(Base):
             peer.driver.lib.open_rings(peer)
 
     def _refuse(self, t: Thread, channel: Channel) -> Task:
-        """After a failed Opened callback: what follows is not documented."""
+        """After a failed Opened callback: what follows, and when, is not documented."""
         link = channel.link
-        if self.random() < 0.5:
+        chance = self.random()
+        if chance < 0.25:
+            channel.life = "FailedOpen"
+        elif chance < 0.6:
             channel.life = "Closing"
             yield from self._state(t, channel, "Closed", channel.driver.closed)
-        channel.life = "Enabled" if self.random() < 0.5 and not channel.disabling else "Disabled"
+        if channel.life != "FailedOpen":
+            if self.random() < 0.5 and not channel.disabling:
+                channel.life = "Enabled"
+            else:
+                channel.rest()
         if channel.server:
             link.requested = False
             link.offered = channel.life == "Enabled"
         else:
             link.closing = True
         link.settled()
+
+    def _give_up(self, t: Thread, channel: Channel) -> Task:
+        """Disable a channel that did not open."""
+        if self.random() < 0.5:
+            channel.life = "Closing"
+            yield from self._state(t, channel, "Closed", channel.driver.closed)
+        channel.rest()
+        channel.link.settled()
 
     def _run(self, t: Thread, channel: Channel) -> Task:
         channel.run = "Starting"
@@ -269,11 +330,21 @@ class ChannelCalls(Base):
         self.kick(channel)
         if self.random() < 0.3:
             yield self.random() * 3000
-        if not channel.leaving or self.random() < 0.5:
-            # Whether a close that comes now is held back until PostStarted returned is not documented.
+        # Whether a close that comes now is held back until PostStarted returned is not documented.
+        if channel.posts_apart:
+            channel.posting = True
+            self.endpoint.work(lambda thread: self._post(thread, channel), self.random() * 2000)
+        elif not channel.leaving or self.random() < 0.5:
             yield from self._state(t, channel, "PostStarted", channel.driver.post_started)
         channel.run = "Active"
         self.kick(channel)
+
+    def _post(self, t: Thread, channel: Channel) -> Task:
+        """Call PostStarted on a thread of its own, so that a pause or a close may come meanwhile."""
+        if channel.run == "Active" and not channel.leaving:
+            yield from self._state(t, channel, "PostStarted", channel.driver.post_started)
+        channel.posting = False
+        channel.signal.fire()
 
     def _halt(self, t: Thread, channel: Channel) -> Task:
         """No new delivery begins; those that are running end first."""
@@ -301,9 +372,11 @@ class ChannelCalls(Base):
         if not early:
             yield from self.drop_sends(channel, t)
         channel.stopped = False
-        channel.ring.clear()
-        channel.used = 0
-        channel.life = "Enabled" if channel.server and not channel.disabling else "Disabled"
+        self.drop_received(channel)
+        if channel.server and not channel.disabling:
+            channel.life = "Enabled"
+        else:
+            channel.rest()
         channel.link.settled()
 
     def _state(

@@ -67,9 +67,17 @@ class Driver:
         yield from ()
         return 0xC0000023 if size < 96 else SUCCESS, 96
 
+    def packet(self, t: Thread, channel: Channel) -> Task:
+        """Return a new packet, in the end."""
+        while True:
+            fails = self.kernel.chance(0.005)
+            packet = yield from self.lib.allocate_packet(t, channel, **({"fails": True} if fails else {}))
+            if packet is not None:
+                return packet
+
     def restore(self, t: Thread, channel: Channel) -> Task:
         """Return a status."""
-        packet = yield from self.lib.allocate_packet(t, channel)
+        packet = yield from self.packet(t, channel)
         yield from self.lib.set_routine(t, packet)
         yield from self.lib.restore_packet(t, packet)
         return SUCCESS

@@ -16,14 +16,17 @@ _FORMS = {
 class GpadlCalls(Base):
     """The functions about shared buffers."""
 
-    def create_gpadl(self, t: Thread, channel: Channel) -> Task:
-        """Return the number of a new shared buffer."""
+    def create_gpadl(self, t: Thread, channel: Channel, fails: bool = False) -> Task:
+        """Return the number of a new shared buffer, or None if it ``fails``."""
         chance = self.random()
-        form = "Mdl" if chance < 0.5 else "Buffer" if chance < 0.9 else "PfnList"
+        form = "Mdl" if chance < 0.5 else "Buffer" if chance < 0.85 else "PfnList"
         name, handles = f"VmbChannelCreateGpadlFrom{form}", f" Channel{channel.handle}"
         self.record(t, "call", name, handles, _FORMS[form])
         yield 1000 + self.random() * 5000  # there and back
         link = channel.link
+        if fails:
+            self.record(t, "ret", name, handles if self.repeats else "", "", FAILED)
+            return None
         if link.free_gpadls and self.random() < 0.7:
             number = link.free_gpadls.pop()
         else:
@@ -45,7 +48,7 @@ class GpadlCalls(Base):
         link.gpadls.pop(number, None)
         link.free_gpadls.append(number)
         if self.random() < 0.5:
-            yield self.random() * 3000
+            yield self.random() * 6000  # another thread may get the number before this call returns
         self.record(t, "ret", name, *((handles, scalar) if self.repeats else ("", "")))
 
     def map_gpadl(self, t: Thread, channel: Channel, number: int) -> Task:
@@ -54,7 +57,7 @@ class GpadlCalls(Base):
             "VmbChannelMapGpadl", f" Channel{channel.handle}", f" Flags=0 GpadlHandle={number:#x}",
         )  # fmt: skip
         self.record(t, "call", name, handles, scalar)
-        works = channel.link.gpadls.get(number) == "Live"
+        works = channel.link.gpadls.get(number) == "Live" and self.random() < 0.98
         if works:
             channel.link.gpadls[number] = "Mapped"
         if self.random() < 0.3:

@@ -151,8 +151,9 @@ class Link:
 class Channel:
     """A channel object of the library.
 
-    ``life``: Disabled, Enabled, Opening, Open, Closing, Freed. ``run``: Paused, Starting, Active,
-    Suspending. ``want``: Start or Pause. ``busy``: a thread is taking it from state to state.
+    ``life``: Disabled, Enabled, Opening, Open, Closing, FailedOpen, Freed. ``run``: Paused, Starting,
+    Active, Suspending. ``want``: Start or Pause. ``busy``: a thread is taking it from state to state.
+    ``posting``: PostStarted has not returned and does not hold back a close.
     """
 
     def __init__(self, endpoint: Endpoint, link: Link, driver: Driver, handle: int, server: bool) -> None:
@@ -168,11 +169,18 @@ class Channel:
         self.want = "Pause" if server else "Start"
         self.busy = False
         self.disabling = False
+        self.rests = 0
+        self.posting = False
         self.slots: frozenset[str] = frozenset(SLOTS)
         self.batches = False
         self.at_passive = False
         self.pnp_failures = 0.0
-        self.overlap = 1
+        # How the library treats this channel, where the documents leave it open: how many deliveries run
+        # at one time, whether packets that come again and sends that wait keep their order, whether
+        # PostStarted holds back a close.
+        self.overlap = 2 if kernel.chance(0.1) else 1
+        self.keeps_order = not kernel.chance(0.2)
+        self.posts_apart = kernel.chance(0.1)
         self.quota: int | None = None
         self.max_packet = 4096
         self.capacity = 1 << 14
@@ -187,6 +195,11 @@ class Channel:
         self.unsaved: list[Packet] = []
         self.kernel = kernel
         self.signal = Signal(kernel)
+
+    def rest(self) -> None:
+        """Become Disabled."""
+        self.life = "Disabled"
+        self.rests += 1
 
     @property
     def leaving(self) -> bool:

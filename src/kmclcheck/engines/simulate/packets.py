@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from kmclcheck.engines.simulate.base import OK, Base
+from kmclcheck.engines.simulate.base import FAILED, OK, Base
 from kmclcheck.engines.simulate.kernel import PASSIVE, Task, Thread
 from kmclcheck.engines.simulate.objects import Channel, Message, Packet
 
@@ -21,27 +21,30 @@ class PacketCalls(Base):
         """Deliver what can be delivered."""
         raise NotImplementedError
 
-    def allocate_packet(self, t: Thread, channel: Channel) -> Task:
-        """Return a new packet, which the library frees unless it gets a routine."""
+    def allocate_packet(self, t: Thread, channel: Channel, fails: bool = False) -> Task:
+        """Return a new packet, which the library frees unless it gets a routine; None if it ``fails``."""
         handles = f" Channel{channel.handle}"
         self.record(t, "call", "VmbPacketAllocate", handles)
         if self.random() < 0.05:
             yield self.random() * 2000
-        address = self.packet_handles.take()
-        packet = Packet(channel, address, "alloc")
-        back = f"{handles} return{packet.handle}" if self.repeats else f" return{packet.handle}"
-        self.record(t, "ret", "VmbPacketAllocate", back)
+        packet = None if fails else Packet(channel, self.packet_handles.take(), "alloc")
+        back = " return=0x0" if packet is None else f" return{packet.handle}"
+        self.record(t, "ret", "VmbPacketAllocate", f"{handles}{back}" if self.repeats else back)
         return packet
 
-    def initialize_packet(self, t: Thread, channel: Channel, storage: int) -> Task:
-        """Return a packet in the driver's own memory."""
+    def initialize_packet(self, t: Thread, channel: Channel, storage: int, fails: bool = False) -> Task:
+        """Return a packet in the driver's own memory; None if it ``fails``."""
         packet = Packet(channel, storage, "init")
         handles = f" Channel{channel.handle} VmbPacket{packet.handle}"
-        yield from self.simple(t, "VmbPacketInitialize", handles, " ByteCount=384", OK)
-        return packet
+        result = FAILED if fails else OK
+        yield from self.simple(t, "VmbPacketInitialize", handles, " ByteCount=384", result)
+        return None if fails else packet
 
     def set_routine(self, t: Thread, packet: Packet) -> Task:
-        yield from self.simple(t, "VmbPacketSetCompletionRoutine", f" PacketObject{packet.handle}", ROUTINE)
+        """Replace the routine, by the plain function or by the later one of which the name is published."""
+        later = self.random() < 0.05
+        name = f"VmbPacketSetCompletionRoutine{'Ex' if later else ''}"
+        yield from self.simple(t, name, f" PacketObject{packet.handle}", "" if later else ROUTINE)
         packet.routine = "User"
 
     def set_pointer(self, t: Thread, packet: Packet) -> Task:
@@ -91,8 +94,8 @@ class PacketCalls(Base):
             channel.queued.append(message)
         elif not wait:
             yield from self._finish(t, packet, 0)
-        if self.random() < 0.1:
-            yield self.random() * 4000
+        if self.random() < (0.3 if external else 0.1):
+            yield self.random() * 10_000
         status = OK if self.random() < 0.9 else " status=0x103"
         self.record(t, "ret", name, handles if self.repeats else "", "", status)
         return True
@@ -138,7 +141,9 @@ class PacketCalls(Base):
     def _put(self, channel: Channel, message: Message) -> bool:
         """Put a message into the ring of the peer if it is open and has room."""
         peer = channel.link.peer(channel)
-        if channel.life != "Open" or channel.link.closing or peer is None or channel.queued:
+        if channel.life != "Open" or channel.link.closing or peer is None:
+            return False
+        if channel.queued and channel.keeps_order:
             return False
         if peer.used + message.size > peer.capacity:
             return False
@@ -151,15 +156,17 @@ class PacketCalls(Base):
         peer.driver.lib.kick(peer)
 
     def open_rings(self, channel: Channel) -> None:
-        """Move queued messages into the ring, as far as there is room; the order is kept."""
+        """Move queued messages into the ring, as far as there is room; in which order is not documented."""
         for restored in [p for p in channel.inflight if p.answered]:
             restored.answered = False
             self.answer(restored)
         peer = channel.link.peer(channel)
         while channel.queued and peer is not None and channel.life == "Open" and not channel.link.closing:
-            if peer.used + channel.queued[0].size > peer.capacity:
+            first = 0 if channel.keeps_order else int(self.random() * len(channel.queued))
+            message = channel.queued[first]
+            if peer.used + message.size > peer.capacity:
                 return
-            message = channel.queued.popleft()
+            del channel.queued[first]
             self._insert(peer, message)
             if message.packet is None and message.sender is not None:
                 # One that needs no answer is done once it is in the ring.
@@ -205,11 +212,13 @@ class PacketCalls(Base):
     def drop_sends(self, channel: Channel, t: Thread) -> Task:
         """The channel closes: packets that wait get a failure, or nothing at all."""
         channel.queued.clear()
-        answers = self.random() < 0.7
+        answers = self.random() * 1.5
         for packet in list(channel.inflight):
-            if packet.sync is not None or answers:
+            if packet not in channel.inflight:
+                continue  # somebody else was faster
+            if packet.sync is not None or self.random() < answers:
                 packet.state = "InLib"
-                yield from self._finish(t, packet, REMOVED)
+                yield from self._finish(t, packet, REMOVED if self.random() < 0.7 else CANCELLED)
             elif packet.routine == "Auto":
                 del channel.inflight[packet]
                 self._release(packet)

@@ -24,24 +24,26 @@ class ReceiveCalls(Base):
 
     def _pump(self, t: Thread, channel: Channel) -> Task:
         """Deliver a batch."""
-        count = 0
+        count = counted = 0
         while channel.flowing and count < BATCH:
             if t.irql == DISPATCH and (channel.ring[0].passive or channel.at_passive):
                 break  # that one has to wait for a worker
-            yield from self._deliver(t, channel, channel.ring.popleft())
+            done = yield from self._deliver(t, channel, channel.ring.popleft())
             count += 1
+            counted += done or self.counts_all
             if self.random() < 0.5:
                 yield self.random() * 500
-        if count and channel.batches:
+        if counted and channel.batches:
             yield from self.callback(
                 t, "EvtVmbChannelProcessingComplete", f" Channel{channel.handle}",
-                f" PacketsProcessed={count}", _nothing(),
+                f" PacketsProcessed={counted}", _nothing(),
             )  # fmt: skip
         channel.deliveries -= 1
         channel.signal.fire()
         self.kick(channel)
 
     def _deliver(self, t: Thread, channel: Channel, message: Message) -> Task:
+        """Deliver a packet; return whether the driver has taken it."""
         channel.used -= message.size
         peer = channel.link.peer(channel)
         if peer is not None and peer.queued:
@@ -64,7 +66,8 @@ class ReceiveCalls(Base):
             received.state = "Requeued"
             message.received = received
             message.tries += 1
-            channel.ring.appendleft(message)
+            # Whether later packets may overtake it is not documented.
+            (channel.ring.appendleft if channel.keeps_order else channel.ring.append)(message)
             channel.used += message.size
             if channel.overlap > 1 and self.random() < 0.5:
                 # Another thread may deliver it again before this delivery has returned.
@@ -73,6 +76,15 @@ class ReceiveCalls(Base):
         elif received.state == "InCb":
             received.state = "Held"
         self.record(t, "out", "EvtVmbChannelProcessPacket", handles if self.repeats else "")
+        return received.state in ("Held", "Done")
+
+    def drop_received(self, channel: Channel) -> None:
+        for message in channel.ring:
+            if message.received is not None and self.random() < 0.5:
+                # It will not come again, so its handle may name another packet in the next open cycle.
+                self.received_handles.give(message.received.address)
+        channel.ring.clear()
+        channel.used = 0
 
     def complete(self, t: Thread, received: Received) -> Task:
         """Answer a packet and be done with it."""

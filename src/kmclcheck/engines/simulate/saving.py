@@ -6,7 +6,7 @@ from kmclcheck.engines.simulate.base import FAILED, OK, Base
 from kmclcheck.engines.simulate.kernel import Task, Thread
 from kmclcheck.engines.simulate.objects import Channel, Packet
 
-OVERFLOW, TOO_SMALL, MORE = 0x80000005, 0xC0000023, 0xC0000016
+OVERFLOW, TOO_SMALL, MORE, NO_RESOURCES = 0x80000005, 0xC0000023, 0xC0000016, 0xC000009A
 
 
 class SaveCalls(Base):
@@ -19,9 +19,15 @@ class SaveCalls(Base):
     def save_begin(self, t: Thread, channel: Channel) -> Task:
         """Return whether the save context is open."""
         works = self.random() < 0.95
-        handles = f" Channel{channel.handle}"
-        yield from self.simple(t, "VmbChannelSaveBegin", handles, "", OK if works else FAILED)
+        name, handles = "VmbChannelSaveBegin", f" Channel{channel.handle}"
+        self.record(t, "call", name, handles)
+        if self.random() < 0.06:
+            yield self.random() * 3000
         channel.unsaved = [p for p in channel.inflight if p.sync is None] if works else []
+        if channel.unsaved and self.random() < 0.2:
+            # During which of the save calls a packet is saved is not documented.
+            yield from self._save(t, channel, channel.unsaved.pop(0))
+        self.record(t, "ret", name, handles if self.repeats else "", "", OK if works else FAILED)
         return works
 
     def save_continue(self, t: Thread, channel: Channel) -> Task:
@@ -45,6 +51,9 @@ class SaveCalls(Base):
         return status
 
     def _save(self, t: Thread, channel: Channel, packet: Packet) -> Task:
+        yield from self.somewhere(t, lambda thread: self._save_here(thread, channel, packet))
+
+    def _save_here(self, t: Thread, channel: Channel, packet: Packet) -> Task:
         name, handles = "EvtVmbChannelSavePacket", f" Channel{channel.handle} Packet{packet.handle}"
         size = 0
         # A packet may complete in the middle of a save; then it is not in use any more.
@@ -57,7 +66,7 @@ class SaveCalls(Base):
                 packet.saved = True
                 channel.link.saved.append(packet)
                 return
-            size = needed
+            size = needed + int(self.random() * 2) * 32
 
     def save_end(self, t: Thread, channel: Channel) -> Task:
         yield from self.simple(t, "VmbChannelSaveEnd", f" Channel{channel.handle}")
@@ -66,16 +75,23 @@ class SaveCalls(Base):
         """Feed one chunk with the state of so many packets; return the status."""
         name, handles = "VmbChannelRestoreFromBuffer", f" Channel{channel.handle}"
         self.record(t, "call", name, handles, " Buffer=0x3000 BufferSize=512")
-        for _ in range(packets):
-            callback = self.callback(
-                t, "EvtVmbChannelRestorePacket", handles,
-                " LibBuf=0x4000 LibBufSize=64 SaveBuf=0x5000 SaveBufSize=96",
-                channel.driver.restore(t, channel), True,
-            )  # fmt: skip
-            yield from callback
         status = 0 if last else MORE
+        for _ in range(packets):
+            if (yield from self.somewhere(t, lambda thread: self._restore(thread, channel))):
+                status = NO_RESOURCES
+                break
         self.record(t, "ret", name, handles if self.repeats else "", "", f" status={status:#x}")
         return status
+
+    def _restore(self, t: Thread, channel: Channel) -> Task:
+        yield from ()
+        return (
+            yield from self.callback(
+                t, "EvtVmbChannelRestorePacket", f" Channel{channel.handle}",
+                " LibBuf=0x4000 LibBufSize=64 SaveBuf=0x5000 SaveBufSize=96",
+                channel.driver.restore(t, channel), True,
+            )
+        )  # fmt: skip
 
     def restore_packet(self, t: Thread, packet: Packet) -> Task:
         """Put a fresh packet in flight again, inside the restore callback."""

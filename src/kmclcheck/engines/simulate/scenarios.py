@@ -14,6 +14,7 @@ from kmclcheck.engines.simulate.drivers.idle import IdleClient, IdleServer
 from kmclcheck.engines.simulate.drivers.network import NetworkClient, NetworkServer
 from kmclcheck.engines.simulate.drivers.pausing import PausingClient, PausingServer
 from kmclcheck.engines.simulate.drivers.save_restore import SavingServer, SlowClient
+from kmclcheck.engines.simulate.drivers.silent import SilentClient, SilentServer
 from kmclcheck.engines.simulate.drivers.storage import StorageClient, StorageServer
 from kmclcheck.engines.simulate.drivers.sub_channels import PrimaryClient, PrimaryServer, sub_channels
 from kmclcheck.engines.simulate.kernel import Task
@@ -43,6 +44,11 @@ def _echo(sim: Simulation) -> None:
 def _idle(sim: Simulation) -> None:
     link = sim.link()
     sim.pair(IdleServer(sim.host, link), IdleClient(sim.guest, link))
+
+
+def _no_callbacks(sim: Simulation) -> None:
+    link = sim.link()
+    sim.pair(SilentServer(sim.host, link), SilentClient(sim.guest, link))
 
 
 def _server_offers(sim: Simulation) -> None:
@@ -127,6 +133,9 @@ SCENARIOS = {
     for one in (
         Scenario("echo", "A server that answers, and a client that sends and leaves.", _echo),
         Scenario("idle", "A pair that is connected for a while and sends nothing.", _idle),
+        Scenario(
+            "no-callbacks", "A pair without state callbacks that shares buffers all the same.", _no_callbacks
+        ),
         Scenario(
             "server-offers", "A server offers a channel, serves packets and sends some.", _server_offers
         ),

@@ -44,6 +44,13 @@ class ComebackClient(Traffic, ClientDriver):
                 break
             yield from self.request(t, channel)
             yield self.kernel.random() * 6000
+            if self.gate and self.kernel.chance(0.06):
+                # The work item enables it again, perhaps before this call has returned.
+                yield from self.lib.disable(t, channel)
+                while self._items:
+                    yield self.wake
+                if channel.life == "Disabled":
+                    yield from self.again(t, disable=False)
         self._going = True
         while self._items:
             yield self.wake

@@ -33,18 +33,26 @@ OPTIONAL_SERVER = (
 class ChannelDriver(Driver):
     """A driver of one channel.
 
-    ``gate``: the driver may send; open from PostStarted to Suspend. ``lost``: an open cycle has ended, or
-    never began, and a client has to enable its channel again; ``stuck``: so has a server.
+    ``gate``: the driver may send; open from PostStarted to Suspend, or from Started on if it sends ``early``.
+    ``lost``: an open cycle has ended, or never began, and a client has to enable its channel again;
+    ``stuck``: so has a server. ``pauses``: how often it was suspended. ``users``: how many other threads use
+    the channel; none begins once the driver is ``going``.
     """
 
     server = False
     saves = False
+    registers = True
+    """Whether it registers state callbacks at all."""
     needs: tuple[str, ...] = ()
     """The state callbacks that the driver cannot do without."""
     refuses = 0.0
     """How likely it refuses to open; then it also needs Opened."""
     unplugged = 0.0
-    """How likely a connect of this client fails."""
+    """How likely a connect of this client fails; then the driver wants to be told."""
+    eager = 0.2
+    """How likely it sends from Started on."""
+    in_memory = 0.03
+    """How likely the channel lies in memory of the driver."""
 
     def __init__(self, lib: Library, link: Link) -> None:
         super().__init__(lib)
@@ -53,32 +61,60 @@ class ChannelDriver(Driver):
         self.gate = False
         self.lost = False
         self.stuck = False
+        self.pauses = 0
+        self.users = 0
+        self.going = False
+        self.early = lib.kernel.chance(self.eager)
 
     # Coming.
 
     def create(self, t: Thread) -> Task:
         """Allocate and configure the channel; return it."""
         lib, kernel = self.lib, self.kernel
-        channel = self.channel = yield from lib.allocate(t, self, self.link, self.server)
+        if self.server and kernel.chance(0.3):
+            yield from lib.simple(
+                t, "VmbConvertVmbusHandleToKernelHandle", "", " VmbusHandle=0x1a8", OK,
+                " KernelHandleValue=0xffffffff80001a2c",
+            )  # fmt: skip
+        channel = yield from self._allocate(t)
         while not (yield from self.configure(t, channel)):
             # It did not work out: this channel is given up, and another one tried.
             if kernel.chance(0.3):
                 yield from lib.disable(t, channel)  # there is nothing to disable; not documented
             yield from lib.cleanup(t, channel)
-            channel = self.channel = yield from lib.allocate(t, self, self.link, self.server)
+            channel = yield from self._allocate(t)
         channel.pnp_failures = self.unplugged
-        if kernel.chance(0.1):
-            # Whether deliveries may overlap is not documented.
-            channel.overlap = 2
         if kernel.chance(0.2):
-            channel.at_passive = True
-            yield from lib.simple(
-                t,
-                "VmbChannelSetIncomingProcessingAtPassive",
-                f" Channel{channel.handle}",
-                " RequirePassive=1",
-            )
+            yield from self.deliver_at_passive(t, True)
+            while kernel.chance(0.2):
+                yield from self.deliver_at_passive(t, kernel.chance(0.5))
         return channel
+
+    def _allocate(self, t: Thread) -> Task:
+        lib, kernel = self.lib, self.kernel
+        gone = self.channel
+        while kernel.chance(0.005 if gone is None else 0.2):
+            # The variable holds what was there before.
+            stale = "=0x0" if gone is None else gone.handle
+            yield from lib.allocate(t, self, self.link, self.server, stale)
+        if kernel.chance(self.in_memory):
+            fails = kernel.chance(0.2)
+            self.channel = yield from lib.initialize(t, self, self.link, self.server, fails)
+        else:
+            self.channel = yield from lib.allocate(t, self, self.link, self.server)
+        return self.channel
+
+    def deliver_at_passive(self, t: Thread, required: bool) -> Task:
+        """Have packets delivered at PASSIVE_LEVEL only, or at DISPATCH_LEVEL, too."""
+        assert self.channel is not None
+        if not required:
+            self.channel.at_passive = False
+        yield from self.lib.simple(
+            t, "VmbChannelSetIncomingProcessingAtPassive", f" Channel{self.channel.handle}",
+            f" RequirePassive={required:d}",
+        )  # fmt: skip
+        if required:
+            self.channel.at_passive = True
 
     def configure(self, t: Thread, channel: Channel) -> Task:
         """Call the configuration functions in some order; return whether all worked in the end."""
@@ -92,15 +128,19 @@ class ChannelDriver(Driver):
                     return False
             yield from self.lib.init(t, channel, name, scalars, OK)
         if kernel.chance(0.1):
+            handles = f" Channel{channel.handle}"
+            yield from self.lib.simple(t, "VmbChannelSetPointer", handles, " Pointer=0xffffbc8060001000")
             yield from self.lib.simple(
-                t, "VmbChannelSetPointer", f" Channel{channel.handle}", " Pointer=0xffffbc8060001000"
+                t, "VmbChannelGetPointer", handles, "", "", " return=0xffffbc8060001000"
             )
         return True
 
     def configuration(self, channel: Channel) -> list[Call]:
         """Decide about the channel; return the calls that say so to the library."""
         kernel = self.kernel
-        if kernel.chance(0.15):
+        if not self.registers:
+            channel.slots = frozenset()
+        elif kernel.chance(0.15):
             channel.slots = frozenset(s for s in SLOTS if s in self.needs or kernel.chance(0.7))
         calls: list[Call] = [call for call in OPTIONAL if kernel.chance(0.05)]
         filled = "".join(f" {slot}={slot in channel.slots:d}" for slot in SLOTS)
@@ -110,9 +150,13 @@ class ChannelDriver(Driver):
             ("VmbChannelInitSetMaximumPacketSize", f" PacketSize={channel.max_packet}"),
             ("VmbChannelInitSetProcessPacketCallbacks", CALLBACKS + batch),
             ("VmbChannelInitSetFriendlyName", " Name=0xfffff8026b1c5040"),
-            ("VmbChannelInitSetStateChangeCallbacks", _structure(filled)),
         ]
+        if self.registers:
+            calls.append(("VmbChannelInitSetStateChangeCallbacks", _structure(filled)))
+        if kernel.chance(0.05):
+            calls = [(_LATER.get(name, name), "" if name in _LATER else more) for name, more in calls]
         if not self.server:
+            told = self.unplugged > 0 or kernel.chance(0.8)
             calls += [
                 (
                     "VmbClientChannelInitSetRingBufferPageCount",
@@ -121,7 +165,7 @@ class ChannelDriver(Driver):
                 (
                     "VmbClientChannelInitSetTargetPnp",
                     " InterfaceType=0xfffff8026b1c5010 InterfaceInstance=0x0"
-                    " PnpFailureCallback=0xfffff8026b1c2020",
+                    f" PnpFailureCallback={0xFFFFF8026B1C2020 if told else 0:#x}",
                 ),
             ]
             return calls
@@ -145,7 +189,7 @@ class ChannelDriver(Driver):
 
     def enable(self, t: Thread, channel: Channel) -> Task:
         """Enable and start the channel."""
-        while self.kernel.chance(0.02):
+        while channel.life == "Disabled" and self.kernel.chance(0.02):
             yield from self.lib.enable(t, channel, fails=True)
         yield from self.lib.enable(t, channel)
         if self.server and self.kernel.chance(0.2):
@@ -160,7 +204,7 @@ class ChannelDriver(Driver):
         if disable:
             yield from self.lib.disable(t, self.channel)
         self.lost = self.stuck = False
-        if self.kernel.chance(0.3):
+        if self.channel.life != "Enabled" and self.kernel.chance(0.3):
             yield from self.lib.init(
                 t, self.channel, "VmbChannelInitSetFriendlyName", " Name=0xfffff8026b1c5040"
             )
@@ -170,18 +214,41 @@ class ChannelDriver(Driver):
 
     def down(self, t: Thread) -> Task:
         """Disable the channel and end it."""
-        assert self.channel is not None
-        yield from self.lib.disable(t, self.channel)
+        channel = self.channel
+        assert channel is not None
+        self.going = True
+        yield from self.alone()
+        if not (self.lost and channel.life == "Disabled" and self.kernel.chance(0.3)):
+            # One that was closed or failed, and is disabled already, need not be disabled.
+            yield from self.lib.disable(t, channel)
         if self.kernel.chance(0.05):
-            yield from self.lib.disable(t, self.channel)  # once more: not documented
-        yield from self.lib.cleanup(t, self.channel)
+            yield from self.lib.disable(t, channel)  # once more: not documented
+        yield from self.lib.cleanup(t, channel)
 
     def pause_and_resume(self, t: Thread) -> Task:
-        """Let nothing flow for a while."""
-        assert self.channel is not None
-        yield from self.lib.pause(t, self.channel)
+        """Let nothing flow for a while. Now and then another thread resumes, perhaps before the pause."""
+        channel = self.channel
+        assert channel is not None
+        if self.kernel.chance(0.1):
+            self.users += 1
+            self.lib.endpoint.work(self._resume, self.kernel.random() * 5000)
+        yield from self.lib.pause(t, channel)
+        if self.kernel.chance(0.1):
+            yield from self.lib.pause(t, channel)  # once more
         yield self.kernel.random() * 20_000
+        yield from self.lib.start(t, channel)
+        yield from self.alone()
+
+    def _resume(self, t: Thread) -> Task:
+        assert self.channel is not None
         yield from self.lib.start(t, self.channel)
+        self.users -= 1
+        self.wake.fire()
+
+    def alone(self) -> Task:
+        """Wait until no other thread is using the channel on behalf of this driver or another."""
+        while self.users:
+            yield self.wake
 
     def until(self, condition: Callable[[], bool]) -> Task:
         """Wait until something is so, or the driver should leave; ``wake`` tells to look again."""
@@ -215,18 +282,26 @@ class ChannelDriver(Driver):
             yield from self.lib.simple(t, "VmbChannelGetMmioSpace", f" Channel{channel.handle}")
         return SUCCESS
 
+    def started(self, t: Thread, channel: Channel) -> Task:
+        yield from ()
+        if self.early:
+            self.open_gate(self.pauses)
+
     def post_started(self, t: Thread, channel: Channel) -> Task:
-        self.open_gate()
+        self.open_gate(self.pauses)
         yield from ()
 
-    def open_gate(self) -> None:
-        """From now on the driver may send."""
-        self.gate = True
-        self.wake.fire()
+    def open_gate(self, pauses: int) -> None:
+        """From now on the driver may send, unless it had to pause since it looked."""
+        if pauses == self.pauses:
+            self.gate = True
+            self.wake.fire()
 
     def suspend(self, t: Thread, channel: Channel) -> Task:
+        self.pauses += 1
+        if self.kernel.chance(0.3):
+            yield self.kernel.random() * 2000  # the last sends are on their way
         self.gate = False
-        yield from ()
 
     def closed(self, t: Thread, channel: Channel) -> Task:
         yield from ()
@@ -267,9 +342,12 @@ class ClientDriver(ChannelDriver):
 
     def main(self, t: Thread) -> Task:
         yield from self.up(t)
+        assert self.channel is not None
         yield from self.session(t)
         while self.lost and not self.leaving and self.kernel.chance(self.returns):
-            yield from self.again(t, self.stuck or self.kernel.chance(0.5))
+            # After a failed open or connect nobody knows whether it is enabled still; either will do.
+            unclear = self.stuck and self.channel.life not in ("Disabled", "Enabled")
+            yield from self.again(t, unclear or self.kernel.chance(0.5))
             yield from self.session(t)
         yield from self.down(t)
 
@@ -282,6 +360,9 @@ class ClientDriver(ChannelDriver):
     def job(self, t: Thread) -> Task:
         """What the device is for. It ends soon after the channel is lost, or nobody is there any more."""
         yield from ()
+
+
+_LATER = {"VmbChannelInitSetProcessPacketCallbacks": "VmbChannelInitSetProcessPacketCallbacksEx"}
 
 
 def _timer(driver: Driver, body: Callable[[Thread], Task]) -> Task:

@@ -39,7 +39,7 @@ class EchoClient(ClientDriver):
             yield self.kernel.random() * 4000
 
     def request(self, t: Thread, channel: Channel) -> Task:
-        packet = yield from self.lib.allocate_packet(t, channel)
+        packet = yield from self.packet(t, channel)
         if self.kernel.chance(0.8):
             yield from self.lib.set_routine(t, packet)
         if self.gate:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from kmclcheck.engines.simulate.drivers.common import ClientDriver, ServerDriver
 from kmclcheck.engines.simulate.drivers.traffic import Body, Traffic
 from kmclcheck.engines.simulate.kernel import Task, Thread
@@ -14,7 +16,7 @@ BUFFERS = 2
 class NetworkServer(Traffic, ServerDriver):
     """Maps what the client announces, until the client wants it back or the channel closes."""
 
-    needs = ("Opened", "Closed", "PostStarted", "Suspend")
+    needs: tuple[str, ...] = ("Opened", "Closed", "PostStarted", "Suspend")
     refuses = 0.03
     malformed = 0.002
 
@@ -47,20 +49,25 @@ class NetworkServer(Traffic, ServerDriver):
 class NetworkClient(Traffic, ClientDriver):
     """Negotiates, shares two buffers, sends, and takes the buffers back before or while it closes."""
 
-    needs = ("Opened", "Closed", "PostStarted", "Suspend")
+    needs: tuple[str, ...] = ("Opened", "Closed", "PostStarted", "Suspend")
     refuses = 0.03
     unplugged = 0.03
+    eager = 0.0
 
     def __init__(self, lib: Library, link: Link, packets: int = 10) -> None:
         super().__init__(lib, link)
         self.packets = packets
         self._buffers: list[int] = []
         self._announced = False
+        self._creating = False
 
     def opened(self, t: Thread, channel: Channel) -> Task:
         self._announced = False
         if self.kernel.chance(0.4):
             yield from self._create(t, channel)
+        if self.kernel.chance(0.1):
+            # Whether sends are legal here is not documented; the pages let packets be queued even before.
+            yield from self.request(t, channel, early=True)
         status = yield from super().opened(t, channel)
         if status:
             yield from self._delete(t, channel)
@@ -73,25 +80,43 @@ class NetworkClient(Traffic, ClientDriver):
         return status
 
     def post_started(self, t: Thread, channel: Channel) -> Task:
+        pauses = self.pauses
         if not self._announced:
             for question in ("version", "configuration"):
-                if (yield from self.lib.synchronous(t, channel, (question, 0))):
+                if pauses != self.pauses or (yield from self.lib.synchronous(t, channel, (question, 0))):
                     return  # the channel closes
             yield from self._create(t, channel)
             for number in self._buffers:
                 if (yield from self.lib.synchronous(t, channel, ("gpadl", number))):
                     return
             self._announced = True
-        self.open_gate()
+        self.open_gate(pauses)
 
     def closed(self, t: Thread, channel: Channel) -> Task:
+        while self._creating:
+            yield self.wake
         yield from self._delete(t, channel)
         yield from super().closed(t, channel)
 
     def job(self, t: Thread) -> Task:
         yield from self.requests(t, self.packets)
+        if self.gate and self.kernel.chance(0.4):
+            yield from self._exchange(t)
         if self.gate and self.kernel.chance(0.5):
             yield from self._take_back(t)
+
+    def _exchange(self, t: Thread) -> Task:
+        """Make a buffer on this thread and delete one on another; the number may be used again at once."""
+        channel = self.channel
+        assert channel is not None
+        self._creating = True
+        number = yield from self.lib.create_gpadl(t, channel)
+        if self.gate:
+            self.lib.endpoint.work(partial(self.lib.delete_gpadl, channel=channel, number=number))
+            number = yield from self.lib.create_gpadl(t, channel)
+        self._buffers.append(number)
+        self._creating = False
+        self.wake.fire()
 
     def _take_back(self, t: Thread) -> Task:
         """Have the server release the buffers, and delete them, before the channel closes."""
@@ -106,6 +131,8 @@ class NetworkClient(Traffic, ClientDriver):
 
     def _create(self, t: Thread, channel: Channel) -> Task:
         while len(self._buffers) < BUFFERS:
+            if self.kernel.chance(0.02):
+                yield from self.lib.create_gpadl(t, channel, fails=True)
             number = yield from self.lib.create_gpadl(t, channel)
             self._buffers.append(number)
 

@@ -5,12 +5,22 @@ from __future__ import annotations
 from kmclcheck.engines.simulate.drivers.common import ClientDriver, ServerDriver
 from kmclcheck.engines.simulate.drivers.traffic import Traffic
 from kmclcheck.engines.simulate.kernel import Task, Thread
+from kmclcheck.engines.simulate.objects import Channel
 
 
 class PausingServer(Traffic, ServerDriver):
     """Pauses now and then, perhaps before anybody has opened the channel."""
 
     needs = ("PostStarted", "Suspend")
+
+    def enable(self, t: Thread, channel: Channel) -> Task:
+        if self.kernel.chance(0.1):
+            yield from self.lib.pause(t, channel)  # it is paused from the beginning
+        yield from super().enable(t, channel)
+        if self.kernel.chance(0.3):
+            # Perhaps just when the client opens.
+            yield self.kernel.random() * 20_000
+            yield from self.pause_and_resume(t)
 
     def serve(self, t: Thread) -> Task:
         assert self.channel is not None

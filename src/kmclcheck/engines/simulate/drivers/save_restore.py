@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from kmclcheck.engines.simulate.drivers.common import ClientDriver, ServerDriver
+from kmclcheck.engines.simulate.drivers.common import NO_RESOURCES, ClientDriver, ServerDriver
 from kmclcheck.engines.simulate.drivers.traffic import Traffic
 from kmclcheck.engines.simulate.kernel import Task, Thread
 from kmclcheck.engines.simulate.library import Library
-from kmclcheck.engines.simulate.objects import Channel, Link
+from kmclcheck.engines.simulate.objects import Channel, Link, Packet
 
 
 class SavingServer(Traffic, ServerDriver):
@@ -60,12 +60,21 @@ class SavingServer(Traffic, ServerDriver):
             left = len(channel.link.saved)
             part = min(left, int(self.kernel.random() * 4))
             last = part == left
-            yield from self.lib.restore_from_buffer(t, channel, part, last)
-            if last:
+            status = yield from self.lib.restore_from_buffer(t, channel, part, last)
+            if not status:
                 return
 
+    def save(self, t: Thread, channel: Channel, packet: Packet, size: int) -> Task:
+        if self.kernel.chance(0.1):
+            yield from ()
+            return 0, 0  # nothing to keep for this one
+        return (yield from super().save(t, channel, packet, size))
+
     def restore(self, t: Thread, channel: Channel) -> Task:
-        packet = yield from self.lib.allocate_packet(t, channel)
+        if self.kernel.chance(0.03):
+            yield from self.lib.allocate_packet(t, channel, fails=True)
+            return NO_RESOURCES
+        packet = yield from self.packet(t, channel)
         if self.kernel.chance(0.8):
             yield from self.lib.set_routine(t, packet)
         if self.kernel.chance(0.5):

@@ -12,6 +12,8 @@ STARTUP = ("begin", "version", "properties", "end")
 
 
 class _Storage(Traffic):
+    eager = 0.0
+
     def configuration(self, channel: Channel) -> list[Call]:
         calls = super().configuration(channel)
         return [*calls, ("VmbChannelInitSetMaximumExternalData", " DataSize=1048576 ChainLength=16")]
@@ -43,6 +45,8 @@ class StorageServer(_Storage, ServerDriver):
                 yield from self.request(t, channel, ("event", 0), early=True)
             elif chance < 0.35 and channel.quota is not None:
                 yield from self.lib.set_quota(t, channel, 1 + int(self.kernel.random() * 4))
+            elif chance < 0.37:
+                yield from self.deliver_at_passive(t, self.kernel.chance(0.5))
             elif chance < 0.4 and self.gate:
                 # A server must not wait, so it wants no answer.
                 yield from self.lib.synchronous(t, channel, ("event", 0), waits=False)
@@ -66,10 +70,11 @@ class StorageClient(_Storage, ClientDriver):
             yield from self.request(t, channel, early=True)
 
     def post_started(self, t: Thread, channel: Channel) -> Task:
+        pauses = self.pauses
         for step in STARTUP:
-            if (yield from self.lib.synchronous(t, channel, (step, 0))):
+            if pauses != self.pauses or (yield from self.lib.synchronous(t, channel, (step, 0))):
                 return  # the channel closes
-        self.open_gate()
+        self.open_gate(pauses)
 
     def job(self, t: Thread) -> Task:
         yield from self.requests(t, self.packets)

@@ -40,6 +40,19 @@ class _Primary(Traffic):
             for sub in self.subs:
                 self._plug(sub)
 
+    def suspend(self, t: Thread, channel: Channel) -> Task:
+        yield from super().suspend(t, channel)
+        for sub in self.subs:
+            # Inside a callback of one channel, others may be started and paused.
+            free = sub.gate and not (sub.going or sub.users or sub.leaving)
+            if free and sub.channel is not None and self.kernel.chance(0.3):
+                sub.users += 1
+                if sub.server:
+                    yield from self.lib.pause(t, sub.channel)
+                yield from self.lib.start(t, sub.channel)
+                sub.users -= 1
+                sub.wake.fire()
+
     def send_away(self) -> Task:
         """Wait until the further channels are gone."""
         if self.plugged:

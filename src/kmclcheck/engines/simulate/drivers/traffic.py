@@ -37,37 +37,42 @@ class Traffic(ChannelDriver):
     # Sending.
 
     def request(self, t: Thread, channel: Channel, body: Body = DATA, early: bool = False) -> Task:
-        """Send a packet if sends are allowed now. ``early``: they are, for the channel is enabled."""
+        """Send a packet if sends are allowed now. ``early``: they are, as long as the channel is not open."""
         kernel, lib = self.kernel, self.lib
         if not (self.gate or early):
             return
         packet = yield from self.prepare(t, channel)
         packet.length = SIZES[min(int(kernel.random() * 6), 4)] if kernel.chance(0.5) else 64
-        if not (self.gate or (early and channel.life == "Enabled")):
+        if not (self.gate or (early and channel.life in ("Enabled", "Opening"))):
             yield from self.discard(t, packet)
             return
         external = ("Mdl", "Pfns")[kernel.chance(0.5)] if kernel.chance(self.external) else ""
         wait = kernel.chance(0.7)
-        fails = kernel.chance(0.03)
-        # Whether the routine runs after a failed send is not documented. If it does, it frees the packet.
+        fails = kernel.chance(0.1 if external else 0.03)
+        # Who has the packet after a failed send is not documented: the routine may run, and free it; or the
+        # driver frees it, sends it again, or leaves it alone.
         late = fails and packet.routine == "User" and kernel.chance(0.5)
         accepted = yield from lib.send(t, packet, body, wait, external, fails, late)
         if accepted or late:
             return
         if self.gate and kernel.chance(0.5):
             yield from lib.send(t, packet, body, wait, external)
-        else:
+        elif kernel.chance(0.9):
             yield from self.discard(t, packet)
 
     def prepare(self, t: Thread, channel: Channel) -> Task:
         """Return a packet that can be sent."""
         kernel, lib = self.kernel, self.lib
         if not kernel.chance(self.own):
-            packet = yield from lib.allocate_packet(t, channel)
+            packet = yield from self.packet(t, channel)
             if kernel.chance(0.7):
                 yield from lib.set_routine(t, packet)
                 if kernel.chance(0.3):
                     yield from lib.set_pointer(t, packet)
+                    handles = f" PacketObject{packet.handle}"
+                    yield from lib.simple(
+                        t, "VmbPacketGetPointer", handles, "", "", " return=0xffffbc8060002000"
+                    )
             if kernel.chance(0.05):
                 handles = f" PacketObject{packet.handle}"
                 yield from lib.simple(t, "VmbPacketGetChannel", handles, "", "", f" return{channel.handle}")
@@ -78,6 +83,8 @@ class Traffic(ChannelDriver):
                 t, "VmbChannelSizeofPacket", f" Channel{channel.handle}", "", "", " return=384"
             )
         storage = self._storage.pop() if self._storage else lib.packet_handles.take()
+        while kernel.chance(0.01):
+            yield from lib.initialize_packet(t, channel, storage, fails=True)
         packet = yield from lib.initialize_packet(t, channel, storage)
         yield from lib.set_routine(t, packet)
         return packet
@@ -110,6 +117,11 @@ class Traffic(ChannelDriver):
             yield from self.lib.send(t, packet)
         else:
             yield from self.discard(t, packet)
+
+    def started(self, t: Thread, channel: Channel) -> Task:
+        yield from super().started(t, channel)
+        if self.early:
+            yield from self.request(t, channel)
 
     # Receiving.
 
