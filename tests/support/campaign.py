@@ -161,7 +161,11 @@ def judge(source: Source, form: str, seeds: Iterable[int]) -> Row:
     expected = announced(source)
     lossy = FORMS[form].shape(random.Random(0), 1).drop_rate > 0
     for seed in seeds:
-        text, events, hung = trace(source, seed, form)
+        try:
+            text, events, hung = trace(source, seed, form)
+        except Exception as error:
+            row.note(f"crash: {type(error).__name__}", seed)
+            continue
         row.traces += 1
         row.events += events
         row.hung += hung
