@@ -16,8 +16,8 @@ from kmclcheck.engines.simulate.objects import SLOTS
 from kmclcheck.engines.simulate.simulation import Simulation
 
 MODULES = (
-    "channels", "uses", "nesting", "packets", "sends", "received", "gpadls", "mappings", "saving",
-    "restoring", "guarantees", "returns", "deliveries",
+    "channels", "uses", "nesting", "packets", "ownership", "sends", "received", "gpadls", "mappings",
+    "saving", "restoring", "guarantees", "returns", "deliveries",
 )  # fmt: skip
 """The modules of this package in which faults stand."""
 
