@@ -41,7 +41,8 @@ def test_file_that_cannot_be_read(
 def test_folder_without_traces(run: Run) -> None:
     done = run("check", "without")
     assert done.returncode == 2
-    assert "without: no trace in this folder (looked for *.kmtrace)" in done.stderr
+    assert "without: no trace in this folder (looked for " in done.stderr
+    assert "*.kmtrace" in done.stderr
 
 
 def test_line_cut_in_half_costs_that_line_only(run: Run, folder: Path) -> None:

@@ -30,3 +30,10 @@ def parse_hex(text: str) -> int | None:
     match = _HEX.fullmatch(text.strip())
     digits = match[1].replace("`", "") if match is not None else ""
     return int(digits, 16) if digits else None
+
+
+def print_value(value: FieldValue) -> str:
+    """Return a text of which ``parse_value`` makes the value again: quoted where it has to be."""
+    if isinstance(value, int):
+        return str(value) if -0xFFFF <= value <= 0xFFFF else f"{value:#x}" if value >= 0 else str(value)
+    return value if value and parse_value(value) == value else f'"{value}"'
