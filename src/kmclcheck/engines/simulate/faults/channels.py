@@ -171,9 +171,8 @@ def _forget(inject: Injector, target: object, method: str) -> None:
 @fault("init-before-enable", "right after Enable", "echo")
 def init_after_enable(inject: Injector) -> None:
     """A server sets the name of a channel that it has already enabled."""
-    inject.at(
-        server_of(inject).lib, "enable", "after", on_channel(inject, NAME, NAME_SCALARS, WRONG_STATE)
-    )  # fmt: skip
+    name = on_channel(inject, NAME, NAME_SCALARS, WRONG_STATE)
+    inject.at(server_of(inject).lib, "enable", "after", name, _works)
 
 
 @fault("init-before-enable", "in the Opened callback", "echo")
@@ -207,12 +206,12 @@ def enable_race(inject: Injector) -> None:
     """Two threads of a server enable its channel at the same time."""
     server = server_of(inject)
 
-    def race(t: Thread, channel: Channel) -> Task:
+    def race(t: Thread, channel: Channel, **_: bool) -> Task:
         server.lib.record(t, "call", ENABLE, f" Channel{channel.handle}")
         yield inject.kernel.random() * 1000
         yield from on_channel(inject, ENABLE, then="stops", elsewhere=True)(t, channel)
 
-    inject.at(server.lib, "enable", "instead", race)
+    inject.at(server.lib, "enable", "instead", race, _works)
 
 
 @fault("enable-when-disabled", "in the Closed callback", "echo")

@@ -242,6 +242,7 @@ def deferred_comes_late(inject: Injector) -> None:
     deferred: list[Received] = []
 
     def put_off(t: Thread, received: Received) -> Task:
+        received.channel.overlap = 1
         yield from server.lib.defer(t, received)
         deferred.append(received)
 
@@ -260,7 +261,10 @@ def deferred_comes_late(inject: Injector) -> None:
         return held_back
 
     replace(server.lib, "_deliver", make)
-    inject.at(server, "process", "instead", put_off, lambda t, _: t.irql > 0 and not deferred)
+    inject.at(
+        server, "process", "instead", put_off,
+        lambda t, received: t.irql > 0 and not deferred and received.channel.deliveries == 1,
+    )  # fmt: skip
 
 
 # External data that does not come.
@@ -403,5 +407,5 @@ def completed_late(inject: Injector) -> None:
     inject.at(
         client.lib, "allocate_packet", "after",
         reused,
-        lambda t, channel: bool(done),
+        lambda *_, **more: bool(done),
     )  # fmt: skip

@@ -7,6 +7,7 @@ from kmclcheck.engines.simulate.faults.injector import How, Injector, fault
 from kmclcheck.engines.simulate.faults.tools import (
     COMPLETE,
     Occasion,
+    allocated,
     around_call,
     at_dispatch,
     begin_delivery,
@@ -17,6 +18,7 @@ from kmclcheck.engines.simulate.faults.tools import (
     process_at_passive,
     replace,
     server_of,
+    with_connect_failures,
 )
 from kmclcheck.engines.simulate.kernel import Task, Thread
 from kmclcheck.engines.simulate.objects import Channel, Received
@@ -128,6 +130,7 @@ def started_twice(inject: Injector) -> None:
 def started_without_start(inject: Injector) -> None:
     """Started comes on a server that is open and did not call Start yet."""
     server = server_of(inject)
+    allocated(server)
 
     def too_early(t: Thread, channel: Channel) -> Task:
         while channel.life != "Open":
@@ -305,7 +308,8 @@ def closed_at_dispatch(inject: Injector) -> None:
 @fault("lg-state-callbacks-passive", "failed connection", "echo")
 def connect_failed_at_dispatch(inject: Injector) -> None:
     """A failed connection is reported at DISPATCH_LEVEL."""
+    client = client_of(inject)
+    with_connect_failures(client)
     inject.at(
-        client_of(inject).lib, "_open", "before",
-        lambda t, channel: connect_failed(inject, at_dispatch(t), channel),
+        client.lib, "_open", "before", lambda t, channel: connect_failed(inject, at_dispatch(t), channel)
     )  # fmt: skip

@@ -148,6 +148,11 @@ def _request(
     return action
 
 
+def _runs(t: Thread, packet: Packet, *_: object, **more: object) -> bool:
+    """Return whether a packet is sent when no state callback is running."""
+    return packet.channel.run == "Active"
+
+
 @fault("sync-irql", "completion routine", "server-offers")
 def wait_in_completion_routine(inject: Injector) -> None:
     """A client waits for a request in a completion routine at DISPATCH_LEVEL."""
@@ -159,13 +164,14 @@ def wait_in_completion_routine(inject: Injector) -> None:
 @fault("sync-irql", "lock held", "client-opens")
 def wait_with_lock(inject: Injector) -> None:
     """A client waits for a request while it holds a spin lock."""
-    inject.at(client_of(inject).lib, "send", "before", _request(inject, _WAITS, irql=DISPATCH))
+    inject.at(client_of(inject).lib, "send", "before", _request(inject, _WAITS, irql=DISPATCH), _runs)
 
 
 @fault("sync-irql", "timeout", "echo")
 def wait_a_little(inject: Injector) -> None:
     """A client waits for a request at APC_LEVEL, for a millisecond at most."""
-    inject.at(client_of(inject).lib, "send", "before", _request(inject, sync(0, -10000), irql=1))
+    request = _request(inject, sync(0, -10000), irql=1)
+    inject.at(client_of(inject).lib, "send", "before", request, _runs)
 
 
 @fault("sync-irql", "interrupt", "echo")
@@ -236,6 +242,7 @@ def wait_after_completion(inject: Injector) -> None:
     """A client completes a packet and waits for a request, still inside the delivery."""
     client = client_of(inject)
     process_at_passive(client)
+    stay(inject, client)
 
     def ask(t: Thread, received: Received) -> Task:
         yield from client.lib.complete(t, received)

@@ -29,6 +29,7 @@ COMPLETE = "VmbChannelPacketComplete"
 DEFER = "VmbChannelPacketDeferToPassive"
 FAIL = "VmbChannelPacketFail"
 EXTERNAL = "VmbChannelPacketGetExternalData"
+BATCH_ROUTINE = "ProcessingCompleteCallback"
 _SCALARS = {COMPLETE: " PacketCompletionBuffer=0x0 BufSize=0", EXTERNAL: " Flags=0"}
 PENDING = " status=0x103"
 
@@ -163,21 +164,35 @@ def process_at_passive(driver: ChannelDriver) -> None:
     _at_enable(driver, True)
 
 
-def with_batches(driver: ChannelDriver) -> None:
-    """Let a driver register a routine for the end of a batch of deliveries."""
-
+def _with_routine(driver: ChannelDriver, argument: str) -> None:
     def make(configuration: Callable[..., list[Call]]) -> Callable[..., list[Call]]:
         def registers(channel: Channel) -> list[Call]:
             calls = configuration(channel)
-            channel.batches = True
+            if argument == BATCH_ROUTINE:
+                channel.batches = True
             return [
-                (name, scalars.replace("CompleteCallback=0x0", "CompleteCallback=0xfffff8026b1c1910"))
+                (name, scalars.replace(f"{argument}=0x0", f"{argument}=0xfffff8026b1c1910"))
                 for name, scalars in calls
             ]
 
         return registers
 
     replace(driver, "configuration", make)
+
+
+def with_batches(driver: ChannelDriver) -> None:
+    """Let a driver register a routine for the end of a batch of deliveries."""
+    _with_routine(driver, BATCH_ROUTINE)
+
+
+def with_connect_failures(driver: ChannelDriver) -> None:
+    """Let a client register a routine for a failed connection."""
+    _with_routine(driver, "PnpFailureCallback")
+
+
+def allocated(driver: ChannelDriver) -> None:
+    """Let a driver's channel be one that the library has allocated, so that its role is known."""
+    driver.in_memory = 0.0
 
 
 def stay(inject: Injector, driver: ChannelDriver) -> None:
