@@ -64,6 +64,15 @@ class ByteSource:
         self.bytes_read += len(piece)
         return piece
 
+    def seekable(self) -> tuple[BinaryIO, int] | None:
+        """Return the stream and the place in it where the trace begins, or ``None`` for a pipe.
+
+        A format that reads at places of its own uses this instead of ``read``.
+        """
+        if self._unread != self.head or not self._stream.seekable():
+            return None
+        return self._stream, self._stream.tell() - len(self.head)
+
     def close(self) -> None:
         """Close the file; standard input stays open, for it is not ours."""
         if self._owned:

@@ -125,13 +125,7 @@ class Mapping:
 
         A record to be ignored is an empty Marker.
         """
-        kind = record.provider, record.guid, record.event, record.id, bool(record.message)
-        rules = self._known.get(kind)
-        if rules is None:
-            rules = [(rule, names) for rule in self.rules if (names := rule.names(record)) is not None]
-            if len(self._known) < MEMORY:
-                self._known[kind] = rules
-        for rule, names in rules:
+        for rule, names in self._candidates(record):
             values = rule.fits(record, names)
             if values is not None:
                 made = _marker(rule, values) if rule.marks else _event(rule, record, values)
@@ -139,6 +133,30 @@ class Mapping:
                     self.used = rule
                     return made
         return None
+
+    def concerns(self, record: Record) -> bool:
+        """Say whether a rule may fit a record of which only a part is known."""
+        if record.event or record.id:
+            return bool(self._candidates(record))
+        return any(
+            (not rule.guid or rule.guid == record.guid)
+            and (
+                rule.provider is None
+                or not record.provider
+                or rule.provider.match(record.provider) is not None
+            )
+            for rule in self.rules
+        )
+
+    def _candidates(self, record: Record) -> list[tuple[Rule, dict[str, FieldValue]]]:
+        """Return the rules that fit the record's provider and name, with what these tell."""
+        kind = record.provider, record.guid, record.event, record.id, bool(record.message)
+        rules = self._known.get(kind)
+        if rules is None:
+            rules = [(rule, names) for rule in self.rules if (names := rule.names(record)) is not None]
+            if len(self._known) < MEMORY:
+                self._known[kind] = rules
+        return rules
 
 
 def _marker(rule: Rule, values: dict[str, FieldValue]) -> Marker:

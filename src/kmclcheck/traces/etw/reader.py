@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from kmclcheck.diagnostics import Diagnostic, Level
 from kmclcheck.model.event import End, Event, Loss, Start, TraceInfo
 from kmclcheck.traces.base import Item, TraceReader
 from kmclcheck.traces.etw.mapping import Mapping, Marker
@@ -63,6 +64,9 @@ class EtwReader(TraceReader):
             if isinstance(record, Loss):
                 yield record
                 continue
+            if record.damaged and mapping.concerns(record):
+                yield self._damaged(record)
+                continue
             made = mapping.map(record)
             if made is not None and not self._known and mapping.used is not None:
                 declare(self.info, mapping.used.records)
@@ -79,6 +83,12 @@ class EtwReader(TraceReader):
                 self._count(record.label)
             else:
                 self._take(made)
+
+    def _damaged(self, record: Record) -> Loss:
+        """Report a record that may be one of ours and cannot be read."""
+        reason = f"{record.label} could not be decoded: {record.damaged}"
+        self.report(Diagnostic(Level.WARNING, f"{self.info.path}: byte {record.offset}: {reason}"))
+        return Loss(1, False, reason, record.line)
 
     def _unannounced(self, event: Event) -> Loss | None:
         """Enter a driver whose load was not seen; what it did before is missing."""

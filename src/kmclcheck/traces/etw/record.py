@@ -14,7 +14,8 @@ class Record:
     ``guid`` of the provider is in lower case without braces. ``provider``, ``guid`` and ``event`` are empty
     where the format does not tell. ``message`` is the text of a WPP message. ``fields`` of nested structures
     are named ``outer.inner``, elements of arrays ``name.0``. ``payload`` holds what could not be decoded.
-    ``time`` is in nanoseconds from an origin of the format's choice. Absent facts are ``None``.
+    ``damaged`` says why not all fields could be decoded, if that is so. ``time`` is in nanoseconds from an
+    origin of the format's choice. Absent facts are ``None``.
     """
 
     provider: str = ""
@@ -31,6 +32,7 @@ class Record:
     payload: bytes = b""
     line: int = 0
     offset: int = 0
+    damaged: str = ""
 
     @property
     def label(self) -> str:
