@@ -108,13 +108,79 @@ class Rule:
         return values
 
 
+class _Shape:
+    """A rule for events of one kind whose function and phase are settled by their provider and name.
+
+    It makes the events that ``_event`` makes, at a third of the cost; nearly all events are of this sort.
+    """
+
+    def __init__(self, rule: Rule, names: dict[str, FieldValue], name: str, phase: Phase) -> None:
+        self._name = name
+        self._phase = phase
+        self._used = _used(rule) | names.keys()
+        self._constants: dict[str, ArgValue] = {
+            n: v for n, v in names.items() if n not in _used(rule) and _NAME.fullmatch(n)
+        }
+        self._constants |= rule.constants
+        # Names of fields seen so far, and those of them that are parameters.
+        self._seen: set[str] = set()
+        self._good: set[str] = set()
+        # No field is named None, so what a rule does not name is found nowhere.
+        self._keys: list[Any] = [rule.parts.get(part) for part in _PARTS]
+        self._endpoint = str(names.get(rule.parts.get("endpoint", ""), ""))
+
+    def make(self, record: Record) -> Event:
+        """Return the event that the record means."""
+        fields = record.fields
+        good = self._good
+        if not fields.keys() <= self._seen:
+            self._learn(fields)
+        args: dict[str, ArgValue] = {n: v for n, v in fields.items() if n in good}
+        if self._constants:
+            args.update(self._constants)
+        get = fields.get
+        seq_key, irql_key, status_key, endpoint_key, cpu_key, pid_key, tid_key = self._keys
+        seq, irql, status = get(seq_key), get(irql_key), get(status_key)
+        endpoint = None if self._endpoint else get(endpoint_key)
+        return Event(
+            self._name, self._phase, args, status & 0xFFFFFFFF if isinstance(status, int) else status,
+            seq if isinstance(seq, int) and seq >= 0 else None, record.time,
+            record.cpu if cpu_key is None else _natural(get(cpu_key), record.cpu),
+            record.pid if pid_key is None else _natural(get(pid_key), record.pid),
+            record.tid if tid_key is None else _natural(get(tid_key), record.tid),
+            irql if isinstance(irql, int) and irql >= 0 else None,
+            self._endpoint if endpoint is None else str(endpoint), record.line, record.offset,
+        )  # fmt: skip
+
+    def _learn(self, fields: dict[str, FieldValue]) -> None:
+        if len(self._seen) > MEMORY:
+            self._seen.clear()
+            self._good.clear()
+        self._seen.update(fields)
+        self._good.update(n for n in fields if n not in self._used and _NAME.fullmatch(n))
+
+
+def _shape(rule: Rule, names: dict[str, FieldValue]) -> _Shape | None:
+    """Return the shape of the events that have these names, ``None`` if their fields decide more."""
+    if rule.marks or rule.message is not None or rule.where or rule.args is not None or rule.keys:
+        return None
+    if any(source in names for part, source in rule.parts.items() if part != "endpoint"):
+        return None
+    event = _event(rule, Record(), names)
+    settled = {n for t in (rule.function, rule.phase) if t is not None for n in t.names}
+    return _Shape(rule, names, event.name, event.phase) if event and settled <= names.keys() else None
+
+
+_Candidate = tuple[Rule, dict[str, FieldValue], _Shape | None]
+
+
 class Mapping:
     """Rules in order. ``used`` is the rule that fitted last."""
 
     def __init__(self, rules: list[Rule]) -> None:
         self.rules = rules
         self.used: Rule | None = None
-        self._known: dict[tuple[object, ...], list[tuple[Rule, dict[str, FieldValue]]]] = {}
+        self._known: dict[tuple[object, ...], list[_Candidate]] = {}
 
     def __add__(self, other: Mapping) -> Mapping:
         """Return both, this one first."""
@@ -125,7 +191,10 @@ class Mapping:
 
         A record to be ignored is an empty Marker.
         """
-        for rule, names in self._candidates(record):
+        for rule, names, shape in self._candidates(record):
+            if shape is not None:
+                self.used = rule
+                return shape.make(record)
             values = rule.fits(record, names)
             if values is not None:
                 made = _marker(rule, values) if rule.marks else _event(rule, record, values)
@@ -148,12 +217,16 @@ class Mapping:
             for rule in self.rules
         )
 
-    def _candidates(self, record: Record) -> list[tuple[Rule, dict[str, FieldValue]]]:
+    def _candidates(self, record: Record) -> list[_Candidate]:
         """Return the rules that fit the record's provider and name, with what these tell."""
         kind = record.provider, record.guid, record.event, record.id, bool(record.message)
         rules = self._known.get(kind)
         if rules is None:
-            rules = [(rule, names) for rule in self.rules if (names := rule.names(record)) is not None]
+            rules = [
+                (rule, names, _shape(rule, names))
+                for rule in self.rules
+                if (names := rule.names(record)) is not None
+            ]
             if len(self._known) < MEMORY:
                 self._known[kind] = rules
         return rules
