@@ -121,7 +121,7 @@ def forgotten_at_close(inject: Injector) -> None:
     inject.at(client, "closed", "instead", forget, lambda *_: bool(client._buffers))
 
 
-@fault("gpadl-deleted-by-close", "too late", "peer-closes")
+@fault("gpadl-deleted-by-close", "too late", "client-opens")
 def deleted_too_late(inject: Injector) -> None:
     """A client leaves it to a work item to delete a buffer, and returns from Closed before it runs."""
     client = network_client(inject)
@@ -216,10 +216,12 @@ def leaked_after_closed(inject: Injector) -> None:
 @fault("gpadl-delete-live", "twice", "client-opens")
 def delete_twice(inject: Injector) -> None:
     """A client deletes a buffer twice in a row."""
-    inject.at(
-        client_of(inject).lib, "delete_gpadl", "after",
-        lambda t, channel, number, _: use_gpadl(inject, t, DELETE, channel, number),
-    )  # fmt: skip
+
+    def twice(t: Thread, channel: Channel, number: int, _: object) -> Task:
+        if number not in channel.link.gpadls:  # else it is that of another buffer already
+            yield from use_gpadl(inject, t, DELETE, channel, number)
+
+    inject.at(client_of(inject).lib, "delete_gpadl", "after", twice)
 
 
 @fault("gpadl-delete-live", "two threads at once", "client-opens")

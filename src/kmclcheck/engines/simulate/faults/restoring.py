@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kmclcheck.engines.simulate.faults.injector import Injector, fault
-from kmclcheck.engines.simulate.faults.packet_tools import RESTORE, use_packet
+from kmclcheck.engines.simulate.faults.packet_tools import RESTORE, in_flight, use_packet
 from kmclcheck.engines.simulate.faults.save_tools import (
     MORE,
     NO_RESOURCES,
@@ -184,7 +184,8 @@ def _sent(inject: Injector, fails: bool) -> None:
         packet = yield from lib.allocate_packet(t, channel)
         yield from lib.set_routine(t, packet)
         yield from lib.send(t, packet, fails=fails)
-        yield from use_packet(inject, t, RESTORE, packet)
+        if fails or in_flight(packet):
+            yield from use_packet(inject, t, RESTORE, packet)
         if fails:
             yield from lib.free(t, packet)
 

@@ -255,6 +255,14 @@ def send_completed_suspended(inject: Injector) -> None:
     """A completion routine of a client sends the next packet although the channel is suspended."""
     client, server = client_of(inject), server_of(inject)
     slow(server, 30_000.0)
+
+    def pause(t: Thread) -> Task:
+        assert client.channel is not None
+        yield from client.lib.pause(t, client.channel)
+        yield 80_000.0  # long enough for an answer
+        yield from client.lib.start(t, client.channel)
+
+    client.pause_and_resume = pause  # type: ignore[method-assign]
     sends_before(client, "pause_and_resume", 4)
     shut = suspension(client)
     inject.at(
