@@ -206,8 +206,8 @@ def forget_failed_fetch(inject: Injector) -> None:
     external(server)
 
     def give_up(t: Thread, received: Received) -> Task:
-        yield from use(inject, t, EXTERNAL, received, " status=0xc000009a", faulty=False)
         inject.mark_end(t)
+        yield from use(inject, t, EXTERNAL, received, " status=0xc000009a", faulty=False)
 
     inject.at(server, "process", "instead", give_up)
 
