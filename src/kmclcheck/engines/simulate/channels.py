@@ -110,10 +110,22 @@ class ChannelCalls(Base):
         if channel.server:
             channel.link.offered = True
         channel.link.changed()
+        refusals = channel.refusals
         if self.random() < 0.3:
             yield self.random() * 5000  # others may begin in the meantime
         yield from self._perhaps_here(t, channel)
-        self.record(t, "ret", name, handles if self.repeats else "", "", OK)
+        failed = not channel.server and channel.refusals > refusals and (yield from self._fails(t, channel))
+        self.record(t, "ret", name, handles if self.repeats else "", "", FAILED if failed else OK)
+        return not failed
+
+    def _fails(self, t: Thread, channel: Channel) -> Task:
+        """Return whether Enable fails since a client refused to open meanwhile; it is not documented."""
+        if self.random() < 0.5 or channel.busy or channel.life not in ("Disabled", "Enabled", "FailedOpen"):
+            return False
+        if channel.life != "Disabled":
+            channel.busy = True
+            yield from (self._rest if channel.life == "Enabled" else self._give_up)(t, channel)
+            channel.busy = False
         return True
 
     def disable(self, t: Thread, channel: Channel) -> Task:
@@ -297,6 +309,7 @@ class ChannelCalls(Base):
     def _refuse(self, t: Thread, channel: Channel) -> Task:
         """After a failed Opened callback: what follows, and when, is not documented."""
         link = channel.link
+        channel.refusals += 1
         chance = self.random()
         if chance < 0.25:
             channel.life = "FailedOpen"

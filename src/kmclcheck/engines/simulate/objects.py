@@ -170,18 +170,19 @@ class Channel:
         self.busy = False
         self.disabling = False
         self.rests = 0
+        self.refusals = 0
         self.posting = False
         self.slots: frozenset[str] = frozenset(SLOTS)
         self.batches = False
         self.at_passive = False
         self.pnp_failures = 0.0
-        # How the library treats this channel, where the documents leave it open: how many deliveries run
-        # at one time, whether packets that come again and sends that wait keep their order, whether
-        # PostStarted holds back a close.
+        # How the library treats this channel, where the documents leave it open: the quota that nobody
+        # set, how many deliveries run at one time, whether packets that come again and sends that wait
+        # keep their order, whether PostStarted holds back a close.
+        self.quota: int | None = 8 if kernel.chance(0.1) else None
         self.overlap = 2 if kernel.chance(0.1) else 1
         self.keeps_order = not kernel.chance(0.2)
         self.posts_apart = kernel.chance(0.1)
-        self.quota: int | None = None
         self.max_packet = 4096
         self.capacity = 1 << 14
         self.receiving = False

@@ -191,7 +191,8 @@ class ChannelDriver(Driver):
         """Enable and start the channel."""
         while channel.life == "Disabled" and self.kernel.chance(0.02):
             yield from self.lib.enable(t, channel, fails=True)
-        yield from self.lib.enable(t, channel)
+        if not (yield from self.lib.enable(t, channel)):
+            return  # it did not open
         if self.server and self.kernel.chance(0.2):
             yield self.kernel.random() * 20_000  # a client may open before the start
         if self.server or self.kernel.chance(0.1):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from kmclcheck.engines.simulate.drivers.common import ClientDriver, ServerDriver
 from kmclcheck.engines.simulate.drivers.traffic import Body, Traffic
 from kmclcheck.engines.simulate.kernel import Task, Thread
@@ -95,6 +93,9 @@ class NetworkClient(Traffic, ClientDriver):
     def closed(self, t: Thread, channel: Channel) -> Task:
         while self._creating:
             yield self.wake
+        if self.kernel.chance(0.03):
+            # Whether one can still be made here is not documented; it must not stay.
+            self._buffers.append((yield from self.lib.create_gpadl(t, channel)))
         yield from self._delete(t, channel)
         yield from super().closed(t, channel)
 
@@ -110,9 +111,9 @@ class NetworkClient(Traffic, ClientDriver):
         channel = self.channel
         assert channel is not None
         self._creating = True
-        number = yield from self.lib.create_gpadl(t, channel)
+        number = old = yield from self.lib.create_gpadl(t, channel)
         if self.gate:
-            self.lib.endpoint.work(partial(self.lib.delete_gpadl, channel=channel, number=number))
+            self.lib.endpoint.work(lambda worker: self.lib.delete_gpadl(worker, channel, old))
             number = yield from self.lib.create_gpadl(t, channel)
         self._buffers.append(number)
         self._creating = False
