@@ -193,7 +193,7 @@ class Explainer:
                 a.kind == k and a.field == f for a in index.assignments for k, f in fields
             ):
                 return True
-            for lines in (index.lines, index.child_lines):
+            for lines in (index.lines, index.child_lines, index.any_lines):
                 for kind, by_field in lines.items():
                     for field, transitions in by_field.items():
                         if (kind, field) in fields and any(not t.observe for t in transitions):
@@ -224,7 +224,7 @@ class Explainer:
     def _opened(self, event: Event) -> int:
         """Return by how much a record changes the number of open calls."""
         decl = self.spec.events.get(event.name)
-        if decl is None or event.phase not in (decl.entry, decl.exit):
+        if decl is None or decl.record or event.phase not in (decl.entry, decl.exit):
             return 0
         return 1 if event.phase is decl.entry else -1
 

@@ -79,7 +79,8 @@ class TraceInfo:
 
     ``window`` is the time in nanoseconds within which events of different CPUs have no order
     (clock resolution plus skew); it matters only where events carry no sequence number.
-    ``end`` and ``hung_in`` may become known only when the stream is exhausted.
+    ``end`` and ``hung_in`` may become known only when the stream is exhausted. ``start_of``: the
+    endpoints whose start is known, ``None`` for all of them.
     """
 
     path: str = "-"
@@ -94,3 +95,4 @@ class TraceInfo:
     window: int = 0
     endpoint: str = ""
     lost_anywhere: bool = False
+    start_of: frozenset[str] | None = None

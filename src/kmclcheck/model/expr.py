@@ -39,10 +39,11 @@ class Irql:
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A number field of an object."""
+    """A number field of an object; a ``counter`` that nothing was added to is 0."""
 
     kind: str
     field: str
+    counter: bool = False
 
 
 Term = Number | Arg | Irql | Scalar

@@ -54,12 +54,13 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class EventDecl:
-    """A function or callback of the API.
+    """A function or callback of the API, or a ``record`` that the library writes by itself.
 
     ``objects`` maps object kind to the parameter that carries its handle. ``returns`` is the C
     type; a returned handle is the parameter named "Return". ``neutral`` functions change nothing.
     ``recorded_when`` is a condition on the objects under which its records can appear at all
-    (an empty callback slot), or ``None``.
+    (an empty callback slot), or ``None``. A record has one phase, and no thread is inside it; an
+    ``unordered`` one means the same wherever it stands among others.
     """
 
     name: str
@@ -76,13 +77,19 @@ class EventDecl:
     doc: str = ""
     sources: tuple[str, ...] = ()
     span: Span | None = None
+    record: bool = False
+    unordered: bool = False
 
     @property
     def entry(self) -> Phase:
+        if self.record:
+            return Phase.WHOLE
         return Phase.IN if self.callback else Phase.CALL
 
     @property
     def exit(self) -> Phase:
+        if self.record:
+            return Phase.WHOLE
         return Phase.OUT if self.callback else Phase.RET
 
 
@@ -105,10 +112,11 @@ class EnumField:
 
 @dataclass(frozen=True, slots=True)
 class NumberField:
-    """A number that is unset until an event assigns it."""
+    """A number that is unset until an event assigns it; a ``counter`` is 0 until an event adds to it."""
 
     name: str
     doc: str = ""
+    counter: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,8 @@ class Transition:
     An empty ``targets`` set means the value stays. ``observe``: the event only shows that the
     value is one of ``sources``; it narrows a field whose value is not known for want of data and
     changes nothing else. ``via_parent``: the event names the parent; every child moves.
+    ``anywhere``: the event does not tell which object of the kind it concerns; every one may move,
+    those that no event named so far too.
     """
 
     sources: frozenset[str]
@@ -139,6 +149,7 @@ class Transition:
     observe: bool = False
     via_parent: bool = False
     span: Span | None = None
+    anywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +165,14 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """The event sets a number field; ``value`` ``None`` unsets it."""
+    """The event sets a number field, or ``adds`` to a counter; ``value`` ``None`` unsets it."""
 
     kind: str
     field: str
     event: EventKind
     guard: Expr
     value: Term | None
+    adds: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,8 +86,9 @@ def term_value(term: Term, env: Environment) -> NumberValue:
             return env.argument(name)
         case Irql():
             return env.irql()
-        case Scalar(kind, name):
-            return env.number(kind, name)
+        case Scalar(kind, name, counter):
+            number = env.number(kind, name)
+            return 0 if counter and number is UNSET else number
 
 
 def evaluate(expr: Expr, env: Environment) -> Truth4:
@@ -131,6 +132,14 @@ def evaluate(expr: Expr, env: Environment) -> Truth4:
             return env.any_child(expr)
         case Sometime():
             return env.sometime(expr)
+
+
+def added(now: NumberValue, step: NumberValue, level: Truth4) -> NumberValue:
+    """Return a counter after an event that certainly, perhaps or not at all adds a step to it."""
+    if level is Truth4.FALSE:
+        return now
+    now = 0 if now is UNSET else now
+    return now + step if level is Truth4.TRUE and isinstance(now, int) and isinstance(step, int) else None
 
 
 def compare(op: CompareOp, left: NumberValue, right: NumberValue) -> Truth4:

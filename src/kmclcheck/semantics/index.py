@@ -44,7 +44,7 @@ class EventIndex:
 
     ``slots`` are the object kinds it concerns, parents before children; ``primary`` the one whose
     story it belongs to. ``lines`` are transitions by kind and field, ``child_lines`` those of the
-    children of a kind the event names.
+    children of a kind the event names, ``any_lines`` those of every object of a kind.
     """
 
     decl: EventDecl
@@ -54,6 +54,7 @@ class EventIndex:
     births: dict[str, Birth] = field(default_factory=dict)
     lines: dict[str, FieldLines] = field(default_factory=dict)
     child_lines: dict[str, FieldLines] = field(default_factory=dict)
+    any_lines: dict[str, FieldLines] = field(default_factory=dict)
     assignments: list[Assignment] = field(default_factory=list)
     checks: list[tuple[Rule, Check]] = field(default_factory=list)
     each_checks: list[tuple[Rule, Check]] = field(default_factory=list)
@@ -66,7 +67,7 @@ class EventIndex:
     @property
     def is_inert(self) -> bool:
         """Return whether this is a return that changes nothing and that no rule judges."""
-        matters = self.births or self.lines or self.child_lines or self.assignments
+        matters = self.births or self.lines or self.child_lines or self.any_lines or self.assignments
         return not (self.is_entry or matters or self.checks or self.each_checks)
 
 
@@ -95,6 +96,7 @@ def build_index(spec: Spec, enabled: frozenset[str]) -> SpecIndex:
         for line in machine.transitions:
             index = events[line.event]
             target = index.child_lines if line.via_parent else index.lines
+            target = index.any_lines if line.anywhere else target
             fields = target.setdefault(machine.kind, {})
             fields[machine.field] = (*fields.get(machine.field, ()), line)
     for assignment in spec.assignments:
@@ -121,7 +123,8 @@ def build_index(spec: Spec, enabled: frozenset[str]) -> SpecIndex:
 def expressions(index: EventIndex) -> list[Expr]:
     """Return every condition that matters at the event, children's own lines apart."""
     found: list[Expr] = [e for birth in index.births.values() for e in (birth.guard, birth.loss_if)]
-    found += [line.guard for fields in index.lines.values() for lines in fields.values() for line in lines]
+    for by_kind in (index.lines, index.any_lines):
+        found += [line.guard for fields in by_kind.values() for lines in fields.values() for line in lines]
     found += [a.guard for a in index.assignments]
     found += [e for _, check in index.checks for e in (check.when, check.require)]
     return found
@@ -219,6 +222,18 @@ def _tracked(events: dict[EventKind, EventIndex]) -> frozenset[str]:
     return frozenset(names)
 
 
+def tellers(spec: Spec, kind: str) -> frozenset[EventKind]:
+    """Return the records that an object of a kind without births is known by.
+
+    Such an object is there all along, and comes to be known by the first record that names it.
+    """
+    if spec.kinds[kind].births:
+        return frozenset()
+    lines = (t.event for m in spec.machines.values() if m.kind == kind for t in m.transitions)
+    changes = {*lines, *(a.event for a in spec.assignments if a.kind == kind)}
+    return frozenset(e for e in changes if spec.events[e[0]].record)
+
+
 def latest_groups(spec: Spec) -> dict[str, list[tuple[str, ...]]]:
     """Return, per event name, the groups of ``latest`` conditions that an entry of it renews."""
     groups: dict[str, list[tuple[str, ...]]] = {}
@@ -242,4 +257,5 @@ __all__ = [
     "expressions",
     "kinds_read",
     "latest_groups",
+    "tellers",
 ]

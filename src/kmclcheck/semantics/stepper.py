@@ -13,8 +13,8 @@ from kmclcheck.model.event import End, Event, Loss, Phase, Start, TraceInfo
 from kmclcheck.model.expr import FieldIn, Sometime, walk
 from kmclcheck.model.finding import Verdict
 from kmclcheck.model.spec import Check, Party, Rule, Spec
-from kmclcheck.semantics.evaluate import UNSET, NumberValue, evaluate, term_value
-from kmclcheck.semantics.index import EventIndex, SpecIndex, expressions, latest_groups
+from kmclcheck.semantics.evaluate import UNSET, NumberValue, added, evaluate, term_value
+from kmclcheck.semantics.index import EventIndex, FieldLines, SpecIndex, expressions, latest_groups
 from kmclcheck.semantics.stepper_ledger import Fault, Ledger, Report
 from kmclcheck.semantics.stepper_recording import Records, is_dead
 from kmclcheck.semantics.stepper_scene import Scene, is_output
@@ -66,8 +66,11 @@ class Stepper:
         if decl is None:
             self._unknown(item)
             return
+        if decl.record and item.phase is not Phase.WHOLE:
+            self._unknown(item)
+            return
         entry, exit_ = self.index.events[decl.name, decl.entry], self.index.events[decl.name, decl.exit]
-        if item.phase in (Phase.CALL, Phase.IN):
+        if decl.record or item.phase in (Phase.CALL, Phase.IN):
             steps = [entry]
         elif item.phase in (Phase.RET, Phase.OUT):
             steps = [exit_]
@@ -120,7 +123,7 @@ class Stepper:
         what = self._work_out(scene, index)
         told = self.ledger.report(what.faults)
         self._apply(scene, index, what)
-        if index.is_entry:
+        if index.is_entry and not index.decl.record:
             faulty = any(f.rule.party is Party.DRIVER for f in told)
             self._enter(scene, index, thread, faulty)
         for name, thing in scene.things.items():
@@ -145,6 +148,7 @@ class Stepper:
                     what.births[kind] = TRUE if level is TRUE else MISSING
         self._assign(scene, index, what)
         self._move_children(scene, index, what)
+        self._move_any(scene, index, what)
         self._move(scene, index, what)
         self._judge_deaths(scene, what)
         return what
@@ -214,7 +218,12 @@ class Stepper:
             if thing is None:
                 continue
             level = evaluate(assignment.guard, scene)
-            if level is TRUE:
+            if assignment.adds and assignment.value is not None:
+                earlier = [v for t, n, v in what.numbers if t is thing and n == assignment.field]
+                now = earlier[-1] if earlier else thing.number(assignment.field)
+                value = added(now, term_value(assignment.value, scene), level)
+                what.numbers.append((thing, assignment.field, value))
+            elif level is TRUE:
                 value = UNSET if assignment.value is None else term_value(assignment.value, scene)
                 what.numbers.append((thing, assignment.field, value))
             elif level is not FALSE:
@@ -261,6 +270,21 @@ class Stepper:
                     # Perhaps it is the child of another.
                     fields[name] = now if child.parent is parent else _join(fields[name], now)
                 what.children.append((child, fields))
+
+    def _move_any(self, scene: Scene, index: EventIndex, what: Consequences) -> None:
+        """Every object of the kind may be the one that the event concerns, or another is."""
+        for kind, lines in index.any_lines.items():
+
+            def perhaps(fields: Fields, lines: FieldLines = lines) -> Fields:
+                moved = dict(fields)
+                for name, field_lines in lines.items():
+                    moved[name] = _join(fields[name], move(fields[name], field_lines, scene.guard)[0])
+                return moved
+
+            for thing in self.world.things.values():
+                if thing.kind.name == kind and not thing.ended:
+                    what.children.append((thing, perhaps(thing.fields)))
+            self.world.unseen[kind] = perhaps(self.world.unseen[kind])
 
     def _apply(self, scene: Scene, index: EventIndex, what: Consequences) -> None:
         for kind, level in what.births.items():

@@ -8,6 +8,7 @@ from kmclcheck.model.event import Phase, TraceInfo
 from kmclcheck.model.expr import FieldIn
 from kmclcheck.model.spec import EventDecl, EventKind, ObjectKind, Spec, Transition
 from kmclcheck.semantics.evaluate import evaluate_fields
+from kmclcheck.semantics.index import tellers
 from kmclcheck.semantics.transition import close
 from kmclcheck.semantics.truth import Possible
 
@@ -17,7 +18,8 @@ Fields = Mapping[str, Possible]
 class Records:
     """Which kinds of events cannot have happened unseen: those the trace declares or has shown.
 
-    Functions of which only the name is published are taken as not used until one shows.
+    Functions of which only the name is published are taken as not used until one shows. Records that the
+    library writes by itself have to be declared by name: that one shows does not mean that all do.
     """
 
     def __init__(self, spec: Spec, info: TraceInfo) -> None:
@@ -32,6 +34,8 @@ class Records:
     def has(self, kind: EventKind) -> bool:
         """Return whether no such event can have gone unseen."""
         decl = self.spec.events[kind[0]]
+        if decl.record:
+            return kind in self.info.records and kind not in self.info.records_not
         if kind in self.seen or self._declared(decl, kind[1]):
             return True
         return not decl.documented and not self._left_out(decl, kind[1])
@@ -50,7 +54,13 @@ class Records:
 
     def births(self, kind: str) -> bool:
         """Return whether no object of the kind can have been born unseen."""
-        return all(self.has(birth.event) for birth in self.spec.kinds[kind].births)
+        births = {birth.event for birth in self.spec.kinds[kind].births}
+        return all(self.has(event) for event in births | tellers(self.spec, kind))
+
+    def starts(self, kind: str, endpoint: str) -> bool:
+        """Return whether the trace begins before an object of the kind that it shows."""
+        known = self.info.start_of
+        return known is None or endpoint in known or not tellers(self.spec, kind)
 
     def _declared(self, decl: EventDecl, phase: Phase) -> bool:
         group = "callbacks" if decl.callback else "functions"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kmclcheck.model.event import Event
-from kmclcheck.model.expr import AnyChild, FieldIn, Inside, Latest, OpenFrame, Overlapped, Sometime
+from kmclcheck.model.expr import AnyChild, Expr, FieldIn, Inside, Latest, OpenFrame, Overlapped, Sometime
 from kmclcheck.model.spec import EventDecl
-from kmclcheck.semantics.evaluate import NumberValue, is_success
+from kmclcheck.semantics.evaluate import NumberValue, evaluate, is_success
 from kmclcheck.semantics.stepper_world import Frame, Thing, Thread, World
 from kmclcheck.semantics.truth import FALSE, MISSING, TRUE, Possible, Truth4, invert, unknown
 
@@ -30,6 +30,10 @@ class Scene:
     def having(self, things: dict[str, Thing]) -> Scene:
         """Return the scene with other objects."""
         return Scene(self.world, self.event, self.thread, self.frame, things, self.newborn)
+
+    def guard(self, expr: Expr) -> Truth4:
+        """Return how certain a condition is here."""
+        return evaluate(expr, self)
 
     def field(self, kind: str, name: str) -> Possible:
         if kind not in self.things:

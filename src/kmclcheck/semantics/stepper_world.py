@@ -137,6 +137,8 @@ class World:
         self.doubted: set[str] = set()
         self.orphaned: set[str] = set()
         self.strange: set[tuple[str, int]] = set()
+        # What is known of objects that no event named yet.
+        self.unseen = {k.name: {f.name: absent(f) for f in k.enums.values()} for k in spec.kinds.values()}
 
     def lose(self) -> None:
         """Events are missing: everything may have changed."""
@@ -208,6 +210,7 @@ class World:
             return thing
         certain = self.sound and kind.name not in self.doubted and self.records.births(kind.name)
         certain = certain and (parent is None or not kind.scoped or parent.complete)
+        certain = certain and self.records.starts(kind.name, endpoint)
         certain = certain and (kind.scoped or (endpoint, handle) not in self.strange)
         if not certain or kind.unknown_if_absent:
             fields = {f.name: unknown(f) for f in kind.enums.values()}
@@ -215,7 +218,7 @@ class World:
                 enums = kind.enums.values()
                 fields = {f.name: Possible(f.dead) if f.dead else known(f.initial) for f in enums}
         else:
-            fields = self.records.widen(kind, {f.name: absent(f) for f in kind.enums.values()}, None)
+            fields = self.records.widen(kind, self.unseen[kind.name], None)
         thing = Thing(kind, key, handle, endpoint, fields, certain and not kind.unknown_if_absent)
         if certain and is_dead(kind, fields):
             thing.incarnation = 0  # nobody was ever born under this handle

@@ -131,7 +131,7 @@ class Builder(Transformer_NonRecursive[Token, Any]):
         )
 
     def field(self, meta: Meta, c: list[Any]) -> s.FieldDecl:
-        name, (values, boolean, initial, sets), doc = c
+        name, (values, boolean, initial, sets, *counter), doc = c
         absent = [n for key, names in sets if key == "absent" for n in names]
         return s.FieldDecl(
             self._name(name),
@@ -141,6 +141,7 @@ class Builder(Transformer_NonRecursive[Token, Any]):
             tuple(n for key, names in sets if key == "dead" for n in names),
             tuple(absent) if absent else None,
             doc or "",
+            bool(counter),
         )
 
     def enum_type(self, meta: Meta, c: list[Any]) -> tuple[Any, ...]:
@@ -152,6 +153,9 @@ class Builder(Transformer_NonRecursive[Token, Any]):
 
     def number_type(self, meta: Meta, c: list[Any]) -> tuple[Any, ...]:
         return None, False, None, []
+
+    def counter_type(self, meta: Meta, c: list[Any]) -> tuple[Any, ...]:
+        return None, False, None, [], True
 
     def value_set(self, meta: Meta, c: list[Any]) -> tuple[str, tuple[s.Name, ...]]:
         return str(c[0]), c[1]
@@ -181,6 +185,8 @@ class Builder(Transformer_NonRecursive[Token, Any]):
             sources=tuple(t.value for t in found.get("source", ())),
             recorded=found.get("recorded"),
             repeated=tuple(repeated),
+            record=keyword.type == "RECORD",
+            unordered="UNORDERED" in flags,
         )
 
     def flag(self, meta: Meta, c: list[Token]) -> Token:
@@ -216,12 +222,12 @@ class Builder(Transformer_NonRecursive[Token, Any]):
         return s.MachineDecl(self._name(c[0]), self._name(c[1]), tuple(c[3:]), c[2] or "")
 
     def move(self, meta: Meta, c: list[Any]) -> s.MachineLine:
-        sources, targets, (parent, events), guard = c
-        return s.MachineLine(sources, targets, False, parent, events, guard, self._at(meta))
+        sources, targets, (parent, anywhere, events), guard = c
+        return s.MachineLine(sources, targets, False, parent, events, guard, self._at(meta), anywhere)
 
     def seen(self, meta: Meta, c: list[Any]) -> s.MachineLine:
-        names, (parent, events), guard = c
-        return s.MachineLine(names, (), True, parent, events, guard, self._at(meta))
+        names, (parent, anywhere, events), guard = c
+        return s.MachineLine(names, (), True, parent, events, guard, self._at(meta), anywhere)
 
     def sources(self, meta: Meta, c: list[Any]) -> tuple[s.Name, ...] | None:
         return None if isinstance(c[0], Token) else c[0]
@@ -232,8 +238,9 @@ class Builder(Transformer_NonRecursive[Token, Any]):
     def target(self, meta: Meta, c: list[Token]) -> s.Name | None:
         return None if c[0].type == "SAME" else self._name(c[0])
 
-    def trigger(self, meta: Meta, c: list[Any]) -> tuple[bool, tuple[s.EventRef, ...]]:
-        return c[0] is not None, c[1]
+    def trigger(self, meta: Meta, c: list[Any]) -> tuple[bool, bool, tuple[s.EventRef, ...]]:
+        word = "" if c[0] is None else c[0].type
+        return word == "PARENT", word == "ANY", c[1]
 
     def births(self, meta: Meta, c: list[Any]) -> s.BirthsDecl:
         return s.BirthsDecl(self._name(c[0]), tuple(c[1:]))
@@ -246,6 +253,9 @@ class Builder(Transformer_NonRecursive[Token, Any]):
 
     def unset_field(self, meta: Meta, c: list[Any]) -> s.AssignmentDecl:
         return s.AssignmentDecl(self._name(c[0]), self._name(c[1]), None, c[2], c[3])
+
+    def add_field(self, meta: Meta, c: list[Any]) -> s.AssignmentDecl:
+        return s.AssignmentDecl(self._name(c[1]), self._name(c[2]), c[0], c[3], c[4], True)
 
     # --- rules ---
 

@@ -36,7 +36,7 @@ class Context:
 
     @property
     def exit(self) -> bool:
-        return self.event is not None and self.phase is self.event.exit
+        return self.event is not None and self.phase is self.event.exit and not self.event.record
 
 
 def flatten(expr: e.Expr) -> e.Expr:
@@ -117,6 +117,10 @@ class Conditions:
                 if isinstance(found[1], EnumField):
                     self._report.error(
                         f"`{reference}` is not a number field", span, "write `is VALUE`", "set"
+                    )
+                elif found[1].counter:
+                    self._report.error(
+                        f"`{reference}` is a counter and always set", span, "compare it", "set"
                     )
                 return _signed(e.IsSet(found[0], found[1].name), negated)
             case s.Comparison(operator, left, right):
@@ -286,7 +290,8 @@ class Conditions:
         if isinstance(field, EnumField):
             help = f"write `{node}`, or `not {node}`" if field.boolean else f"write `{node} is VALUE`"
             self._report.error(f"`{node}` is not a number", node.span, help)
-        return e.Scalar(kind, field.name)
+            return e.Number(0)
+        return e.Scalar(kind, field.name, field.counter)
 
     def _value_test(self, node: s.ValueTest, ctx: Context) -> e.Expr:
         reference = node.reference

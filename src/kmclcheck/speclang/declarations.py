@@ -70,7 +70,7 @@ def _object(symbols: Symbols, decl: s.ObjectDecl) -> ObjectKind:
         if not symbols.declare(f"field {decl.name.text}", "field", field.name):
             continue
         if field.values is None:
-            numbers[field.name.text] = NumberField(field.name.text, field.doc)
+            numbers[field.name.text] = NumberField(field.name.text, field.doc, field.counter)
         else:
             enums[field.name.text] = _enum(symbols, field)
     return ObjectKind(
@@ -123,7 +123,7 @@ def declare_functions(symbols: Symbols, decls: Iterable[s.Declaration]) -> None:
             types.setdefault(kind.handle_type, []).append(kind.name)
     for decl in everything:
         if isinstance(decl, s.FunctionDecl):
-            what = "callback" if decl.callback else "function"
+            what = "callback" if decl.callback else "record" if decl.record else "function"
             if symbols.declare("event", what, decl.name):
                 symbols.events[decl.name.text] = _function(symbols, decl, types)
     for decl in everything:
@@ -147,6 +147,7 @@ def _function(symbols: Symbols, decl: s.FunctionDecl, types: dict[str, list[str]
     report, where = symbols.report, f"parameter {decl.name.text}"
     for name in decl.repeated:
         report.error(f"`{name.text}` is given twice", name.span)
+    _check_record(symbols, decl)
     params: list[Param] = []
     spans: dict[str, s.Name] = {}
     for index, param in enumerate(decl.params):
@@ -179,7 +180,25 @@ def _function(symbols: Symbols, decl: s.FunctionDecl, types: dict[str, list[str]
         doc=decl.doc,
         sources=decl.sources,
         span=decl.name.span,
+        record=decl.record,
+        unordered=decl.unordered,
     )
+
+
+def _check_record(symbols: Symbols, decl: s.FunctionDecl) -> None:
+    name = decl.name
+    if not decl.record:
+        if decl.unordered:
+            symbols.report.error(f"only a record can be unordered, and `{name.text}` is none", name.span)
+        return
+    if decl.result is not None:
+        symbols.report.error(f"`{name.text}` is a record and returns nothing", decl.result.span)
+    for param in decl.params:
+        if param.direction != "in":
+            symbols.report.error(f"`{name.text}` is a record: all it has is `in`", param.name.span)
+    if decl.recorded is not None:
+        help = "a record counts as recorded where the trace declares it"
+        symbols.report.error(f"`{name.text}` is a record and has no `recorded when`", name.span, help)
 
 
 def _objects(symbols: Symbols, params: list[Param], spans: dict[str, s.Name]) -> dict[str, str]:

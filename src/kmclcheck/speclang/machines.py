@@ -81,7 +81,9 @@ class Machines:
         for event, span in events:
             guard = self._guard(kind, line, event, span)
             sources = given if line.sources is not None else set(field.values) - named.get(event, set())
-            one = Transition(frozenset(sources), targets, event, guard, line.seen, line.parent, line.span)
+            one = Transition(
+                frozenset(sources), targets, event, guard, line.seen, line.parent, line.span, line.anywhere
+            )
             if line.seen or not stays:
                 found += [one] if sources else []
             elif not targets:
@@ -109,6 +111,12 @@ class Machines:
             # One record moves all children: no single child is meant that a guard could look at.
             above = {*self._symbols.ancestors(kind.parent or ""), THREAD}
             context = replace(context, own=None, kinds=context.kinds & above)
+        elif line.anywhere:
+            if line.seen:
+                self._report.error("`any` object may be meant, so nothing is seen of one", line.span)
+            if kind.name in context.kinds:
+                self._report.error(f"{context.where} names its `{kind.name}`", span, "leave out `any`")
+            context = replace(context, own=None)
         elif kind.name not in context.kinds:
             help = "`on parent EVENT` moves every child" if kind.parent in context.kinds else None
             self._report.error(f"{context.where} names no `{kind.name}`", span, help, "object")
@@ -174,6 +182,10 @@ class Machines:
                 f"a `machine {kind.name}.{field.name}` moves it",
             )
             return []
+        if field.counter is not decl.adds:
+            what = "is a counter" if field.counter else "is not a counter"
+            help = "use `add`" if field.counter else "use `set`, or declare it as `counter`"
+            self._report.error(f"`{kind.name}.{field.name}` {what}", decl.field.span, help)
         found: list[Assignment] = []
         for event, span in self._symbols.event_kinds(decl.events):
             self._not_neutral(self._symbols.events[event[0]], span)
@@ -182,5 +194,5 @@ class Machines:
                 self._report.error(f"{context.where} names no `{kind.name}`", span, topic="object")
             value = None if decl.value is None else self._conditions.term(decl.value, context)
             guard = self._conditions.lower(decl.guard, context)
-            found.append(Assignment(kind.name, field.name, event, guard, value))
+            found.append(Assignment(kind.name, field.name, event, guard, value, decl.adds))
         return found

@@ -79,7 +79,7 @@ def _line(group: list[Transition], machine: Machine, spec: Spec) -> str:
     sources = ", ".join(v for v in values if v in one.sources)
     targets = ", ".join(v for v in values if v in one.targets) or "same"
     text = f"seen {sources}" if one.observe else f"{sources} -> {targets}"
-    text += " on parent " if one.via_parent else " on "
+    text += " on parent " if one.via_parent else " on any " if one.anywhere else " on "
     return text + _events([t.event for t in group]) + _when(one.guard, spec)
 
 

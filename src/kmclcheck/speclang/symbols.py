@@ -23,7 +23,7 @@ RESERVED = frozenset(
         *("same", "seen"),
     )
 )
-_PHASES = {phase.value: phase for phase in (Phase.CALL, Phase.RET, Phase.IN, Phase.OUT)}
+_PHASES = {phase.value: phase for phase in Phase}
 
 
 @dataclass(slots=True)
@@ -101,8 +101,9 @@ class Symbols:
                 if phase is None:
                     continue
                 if phase not in (declared.entry, declared.exit):
-                    noun = "callback" if declared.callback else "function"
-                    shown = f"`.{declared.entry.value}` and `.{declared.exit.value}`"
+                    noun = "callback" if declared.callback else "record" if declared.record else "function"
+                    phases = dict.fromkeys((declared.entry.value, declared.exit.value))
+                    shown = " and ".join(f"`.{value}`" for value in phases)
                     self.report.error(
                         f"`{member}` is a {noun} and has no `.{phase.value}`",
                         ref.phase.span,

@@ -228,7 +228,7 @@ class ConstantDecl:
 
 @dataclass(frozen=True, slots=True)
 class FieldDecl:
-    """``values`` is ``None`` for a number, and ``("false", "true")`` with ``boolean`` for a bool."""
+    """``values`` is ``None`` for a number or counter, ``("false", "true")`` with ``boolean`` for a bool."""
 
     name: Name
     values: tuple[Name, ...] | None
@@ -237,6 +237,7 @@ class FieldDecl:
     dead: tuple[Name, ...]
     absent: tuple[Name, ...] | None
     doc: str
+    counter: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +277,8 @@ class FunctionDecl:
     sources: tuple[str, ...]
     recorded: Condition | None
     repeated: tuple[Name, ...] = ()
+    record: bool = False
+    unordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +306,7 @@ class MachineLine:
     events: tuple[EventRef, ...]
     guard: Condition | None
     span: Span
+    anywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,13 +332,14 @@ class BirthsDecl:
 
 @dataclass(frozen=True, slots=True)
 class AssignmentDecl:
-    """``value`` is ``None`` for ``unset``."""
+    """``value`` is ``None`` for ``unset``; ``adds`` is true for ``add``."""
 
     kind: Name
     field: Name
     value: Term | None
     events: tuple[EventRef, ...]
     guard: Condition | None
+    adds: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def declare(info: TraceInfo, words: Iterable[str]) -> None:
             (info.records_not_groups if excluded else info.records_groups).add(body)
         else:
             target = info.records_not if excluded else info.records
-            target.update((name, p) for p in ([_PHASES[phase]] if phase else _PHASES.values()))
+            target.update((name, p) for p in ([_PHASES[phase]] if phase else Phase))
 
 
 def declared_words(info: TraceInfo) -> list[str]:
@@ -61,7 +61,8 @@ def _names(records: set[tuple[str, Phase]]) -> list[str]:
     words: list[str] = []
     for name in sorted({name for name, _ in records}):
         phases = [word for word, phase in _PHASES.items() if (name, phase) in records]
-        words += [name] if len(phases) == len(_PHASES) else [f"{name}.{word}" for word in phases]
+        whole = (name, Phase.WHOLE) in records or len(phases) == len(_PHASES)
+        words += [name] if whole else [f"{name}.{word}" for word in phases]
     return words
 
 
@@ -70,6 +71,16 @@ def excludes(info: TraceInfo, name: str, phase: Phase, callback: bool = False) -
     group = "callbacks" if callback else "functions"
     words = {group, f"{group}.{phase.value}"}
     return (name, phase) in info.records_not or not words.isdisjoint(info.records_not_groups)
+
+
+def is_record_declared(info: TraceInfo, name: str) -> bool:
+    """Say whether every record of this name stands in the trace, apart from losses.
+
+    Records that the library writes by itself come from another source than calls and callbacks, so only
+    their own name declares them, not ``all``. Exclusions win.
+    """
+    kind = name, Phase.WHOLE
+    return kind in info.records and kind not in info.records_not
 
 
 def is_declared(info: TraceInfo, name: str, phase: Phase, callback: bool) -> bool:

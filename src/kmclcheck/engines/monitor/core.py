@@ -7,8 +7,9 @@ from kmclcheck.engines.monitor.context import Context
 from kmclcheck.engines.monitor.effects import begin_and_move, take
 from kmclcheck.engines.monitor.ending import Endings
 from kmclcheck.engines.monitor.frames import Frame, Thread
-from kmclcheck.engines.monitor.ledger import Broken, Ledger, open_reason
+from kmclcheck.engines.monitor.ledger import Broken, Ledger
 from kmclcheck.engines.monitor.plan import EventPlan, Outcome, compute, make_plans
+from kmclcheck.engines.monitor.reasons import open_reason
 from kmclcheck.engines.monitor.recording import Recording
 from kmclcheck.engines.monitor.resolve import inherited, resolve
 from kmclcheck.engines.monitor.state import NAMES_KEPT, UNKNOWN_HANDLES_KEPT, Run
@@ -37,6 +38,9 @@ class Monitor:
         self._every_event_lossy = info.lost_anywhere
         for decl in spec.events.values():
             entry, exit_ = self._plans[decl.name, decl.entry], self._plans[decl.name, decl.exit]
+            if decl.record:
+                self._dispatch[decl.name, Phase.WHOLE] = (entry,)
+                continue
             for phase in (Phase.CALL, Phase.IN):
                 self._dispatch[decl.name, phase] = (entry,)
             for phase in (Phase.RET, Phase.OUT):
@@ -70,7 +74,8 @@ class Monitor:
             plan.settled = (plan.name, plan.index.phase) in recording.recorded
         for kind, info in self.run.store.kinds.items():
             info.births_recorded = recording.births_recorded(kind)
-            info.absent = recording.settle(info.table.absent, info.table, None)
+            info.told = recording.told(kind)
+            info.absent = recording.settle(info.base or info.table.absent, info.table, None)
 
     def _bank(self, plan: EventPlan) -> None:
         """Enter what the outcomes of a plan counted into the ledger, and drop them."""
@@ -153,7 +158,7 @@ class Monitor:
             resolve(run, event, plan, frame, objs, status)
         if plan.uses_thread:
             objs["thread"] = run.thread_object(thread, event, "thread" in plan.effects)
-        ties = self._ties if event.seq is None and event.time is not None else None
+        ties = self._ties if event.seq is None and event.time is not None and plan.ordered else None
         findings = 0
         if ties is not None:
             ties.before(event, thread, objs)
@@ -214,7 +219,7 @@ class Monitor:
                 primary.compact()
         for kind in outcome.touched:
             objs[kind].remember(run.count, event)
-        if plan.entry:
+        if plan.enters:
             entered = stacks.enter(run, event, thread, objs, plan)
             if told:
                 entered.faulty = any(b.rule.party is Party.DRIVER for b in told)
@@ -232,6 +237,8 @@ class Monitor:
                 self.endings.object_ended(event, thread, frame, objs, primary)
         if run.store.visitors:
             run.store.dismiss()
+        if run.store.crowded:
+            self.endings.make_room()
         if ties is not None:
             ties.after(event, thread, objs, run.ledger.findings[findings:])
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from kmclcheck.engines.monitor.context import Context
 from kmclcheck.engines.monitor.frames import Thread
-from kmclcheck.engines.monitor.ledger import Broken, open_reason
+from kmclcheck.engines.monitor.ledger import Broken
 from kmclcheck.engines.monitor.plan import EventPlan, Outcome, judge
+from kmclcheck.engines.monitor.reasons import open_reason
 from kmclcheck.engines.monitor.state import Run
-from kmclcheck.engines.monitor.store import Obj, StateVec
+from kmclcheck.engines.monitor.store import Obj, StateTable, StateVec
 from kmclcheck.model.event import Event
 from kmclcheck.model.spec import Check, Rule
-from kmclcheck.semantics.evaluate import UNSET, NumberValue, evaluate, term_value
+from kmclcheck.semantics.evaluate import UNSET, NumberValue, added, evaluate, term_value
+from kmclcheck.semantics.index import FieldLines
 from kmclcheck.semantics.transition import move
 from kmclcheck.semantics.truth import FALSE, MISSING, TRUE, Possible
 
@@ -23,6 +25,8 @@ def take(run: Run, ctx: Context, plan: EventPlan, outcome: Outcome) -> list[Brok
     told = run.ledger.report(broken, run.count) if broken else []
     numbers = _assignments(ctx, plan)
     children = _child_moves(run, ctx, plan)
+    if plan.index.any_lines:
+        _any_moves(run, ctx, plan)
     begin_and_move(run, ctx.event, ctx.thread, plan, outcome, ctx.objs)
     for obj, name, value in numbers:
         obj.numbers = {**(obj.numbers or {}), name: value}
@@ -85,7 +89,11 @@ def _assignments(ctx: Context, plan: EventPlan) -> list[tuple[Obj, str, NumberVa
         if obj is None:
             continue
         level = evaluate(assignment.guard, ctx)
-        if level is TRUE:
+        if assignment.adds and assignment.value is not None:
+            earlier = [v for o, n, v in found if o is obj and n == assignment.field]
+            now = earlier[-1] if earlier else obj.number(assignment.field)
+            found.append((obj, assignment.field, added(now, term_value(assignment.value, ctx), level)))
+        elif level is TRUE:
             term = assignment.value
             found.append((obj, assignment.field, UNSET if term is None else term_value(term, ctx)))
         elif level is not FALSE:
@@ -119,6 +127,32 @@ def _child_moves(run: Run, ctx: Context, plan: EventPlan) -> list[tuple[Obj, dic
                 fields[name] = now
             found.append((child, fields))
     return found
+
+
+def _any_moves(run: Run, ctx: Context, plan: EventPlan) -> None:
+    """Move every object that the event may concern; each of them may stay where it is, too."""
+    for kind, lines in plan.index.any_lines.items():
+        info = run.store.kinds[kind]
+        for obj in info.live.values():
+            run.store.refresh(obj)
+            wider = _perhaps(obj.state, info.table, lines, ctx)
+            if wider is not obj.state:
+                info.why = info.why or f"{plan.name} came in between, perhaps for this {kind}"
+                _settle(run, obj, wider)
+        base = info.base or info.table.absent
+        info.base = _perhaps(base, info.table, lines, ctx)
+        if info.base is not base:
+            info.why = info.why or f"{plan.name} came before, perhaps for this {kind}"
+            info.absent = run.recording.settle(info.base, info.table, None)
+
+
+def _perhaps(state: StateVec, table: StateTable, lines: FieldLines, ctx: Context) -> StateVec:
+    fields = dict(state.fields)
+    for name, field_lines in lines.items():
+        now, _ = move(fields[name], field_lines, lambda e: evaluate(e, ctx))
+        if not now.values <= fields[name].values:
+            fields[name] = Possible(now.values | fields[name].values, True)
+    return table.intern(fields)
 
 
 def _each(run: Run, ctx: Context, plan: EventPlan) -> list[Broken]:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from kmclcheck.engines.monitor.context import Context
 from kmclcheck.engines.monitor.effects import weigh
 from kmclcheck.engines.monitor.frames import Frame, Thread
-from kmclcheck.engines.monitor.ledger import Broken, open_reason
+from kmclcheck.engines.monitor.ledger import Broken
 from kmclcheck.engines.monitor.plan import judge
+from kmclcheck.engines.monitor.reasons import open_reason
 from kmclcheck.engines.monitor.state import Run
-from kmclcheck.engines.monitor.store import Obj, StateVec
+from kmclcheck.engines.monitor.store import TOLD_REMEMBERED, Obj, StateVec
 from kmclcheck.model.event import End, Event, Phase
 from kmclcheck.model.expr import FieldIn, walk
 from kmclcheck.model.spec import Check, Rule
 from kmclcheck.semantics.evaluate import evaluate
 from kmclcheck.semantics.index import context_atoms
 from kmclcheck.semantics.truth import FALSE, MISSING
+
+BROKEN_KEPT = 1024
+"""How many objects that may turn out to be at fault are kept when room has to be made."""
 
 NOT_DUE = "the end of the trace does not say that the obligation was due"
 
@@ -34,6 +39,8 @@ class Endings:
         }
         self._decided: dict[StateVec, tuple[str, ...] | None] = {}
         self._hits: dict[StateVec, int] = {}
+        table = run.store.kinds["thread"].table
+        self._nobody = Thread("end", True, True, Obj("thread", 0, 0, "", table.born, True))
 
     def object_ended(
         self, event: Event, thread: Thread, frame: Frame | None, objs: dict[str, Obj], obj: Obj
@@ -79,24 +86,51 @@ class Endings:
         if broken:
             self.run.ledger.report(broken, self.run.count)
 
+    def make_room(self) -> None:
+        """Judge the older objects of a kind that has too many, and drop those that are in order."""
+        run = self.run
+        for info in run.store.crowded:
+            checks = run.index.end_checks.get(info.kind.name, ())
+            kept = 0
+            for obj in list(info.live.values())[: TOLD_REMEMBERED // 2]:
+                ctx = self._context(obj)
+                levels = [judge(check, partial(evaluate, env=ctx)) for _, check in checks]
+                if (obj.faults or FALSE in levels) and kept < BROKEN_KEPT:
+                    kept += 1
+                    continue
+                for (rule, check), level in zip(checks, levels, strict=True):
+                    if level is not None and level > MISSING:
+                        run.ledger.decide(rule.id)
+                    elif level is not None:
+                        run.ledger.open(rule.id, open_reason(check, ctx, run.cause()))
+                run.store.drop(info, obj)
+        run.store.crowded.clear()
+
+    def _context(self, obj: Obj) -> Context:
+        """Return what an end check looks at: the object and its parent."""
+        run = self.run
+        run.store.refresh(obj)
+        objs = {obj.kind: obj}
+        if obj.parent is not None:
+            run.store.refresh(obj.parent)
+            objs[obj.parent.kind] = obj.parent
+        return Context(run, Event("end of trace", Phase.WHOLE, {}), self._nobody, None, objs)
+
     def trace_ended(self) -> None:
         """Judge the obligations of everything still alive."""
         run = self.run
-        event = Event("end of trace", Phase.WHOLE, {})
-        table = run.store.kinds["thread"].table
-        thread = Thread("end", True, True, Obj("thread", 0, 0, "", table.born, True))
         broken: list[Broken] = []
         for kind, checks in run.index.end_checks.items():
-            for obj in list(run.store.kinds[kind].live.values()):
-                run.store.refresh(obj)
-                objs = {obj.kind: obj}
-                if obj.parent is not None:
-                    run.store.refresh(obj.parent)
-                    objs[obj.parent.kind] = obj.parent
-                ctx = Context(run, event, thread, None, objs)
+            info = run.store.kinds[kind]
+            for obj in list(info.live.values()):
+                ctx = self._context(obj)
                 for rule, check in checks:
                     if rule.id not in (obj.faults or ()):
                         self._at_end(rule, check, obj, ctx, broken)
+            if info.dropped is not None and info.dropped != info.now:
+                # Some were dropped as in order, and later became unknown as all others did.
+                for rule, _ in checks:
+                    run.ledger.open(rule.id, info.why or run.cause())
         if broken:
             run.ledger.report(broken, run.count)
 

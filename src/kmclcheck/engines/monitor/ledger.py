@@ -8,26 +8,10 @@ from dataclasses import dataclass, field
 from kmclcheck.engines.monitor.context import Context
 from kmclcheck.engines.monitor.store import HistoryEntry, Obj, StateVec
 from kmclcheck.model.event import Event
-from kmclcheck.model.expr import (
-    And,
-    AnyChild,
-    Arg,
-    Compare,
-    Expr,
-    FieldIn,
-    HasBits,
-    Inside,
-    Irql,
-    Not,
-    Or,
-    StatusIn,
-    StatusOk,
-    walk,
-)
+from kmclcheck.model.expr import AnyChild, FieldIn, Scalar, walk
 from kmclcheck.model.finding import Finding, HistoryStep, ObjectRef, Verdict, VerdictKind
 from kmclcheck.model.spec import Check, Party, Rule, Spec
-from kmclcheck.semantics.evaluate import evaluate
-from kmclcheck.semantics.truth import MISSING
+from kmclcheck.semantics.evaluate import term_value
 
 HOLDERS_KEPT = 16
 """How many children a finding names as the reason why a condition over children is broken."""
@@ -279,7 +263,9 @@ def fill(text: str, ctx: Context) -> str:
                 return "unknown"
             if field_name in obj.state.fields:
                 return field_text(obj.state, field_name)
-            number = obj.number(field_name)
+            number_field = ctx.run.spec.kinds[name].numbers.get(field_name)
+            counter = number_field is not None and number_field.counter
+            number = term_value(Scalar(name, field_name, counter), ctx)
             return str(number) if isinstance(number, int) else "unknown"
         if name == "event":
             return ctx.event.name
@@ -289,49 +275,3 @@ def fill(text: str, ctx: Context) -> str:
         return "unknown" if argument is None else str(argument)
 
     return _HOLE.sub(value, text)
-
-
-def open_reason(check: Check, ctx: Context, cause: str) -> str:
-    """Return why a check could not be decided, in words for the summary."""
-    for expr in (check.when, check.require):
-        atom = _first_missing(expr, ctx)
-        if atom is not None:
-            return _why(atom, ctx, cause)
-    return cause
-
-
-def _first_missing(expr: Expr, ctx: Context) -> Expr | None:
-    if evaluate(expr, ctx) is not MISSING:
-        return None
-    match expr:
-        case And(operands) | Or(operands):
-            for operand in operands:
-                found = _first_missing(operand, ctx)
-                if found is not None:
-                    return found
-            return None
-        case Not(operand) if not isinstance(operand, AnyChild):
-            return operand
-        case _:
-            return expr
-
-
-def _why(atom: Expr, ctx: Context, cause: str) -> str:
-    match atom:
-        case Compare(left=left, right=right):
-            for term in (left, right):
-                if isinstance(term, Irql) and ctx.event.irql is None:
-                    return "no IRQL in the trace"
-                if isinstance(term, Arg) and ctx.argument(term.name) is None:
-                    return f"no {term.name} argument in the trace"
-        case HasBits(term=Arg(name)):
-            return f"no {name} argument in the trace"
-        case StatusOk() | StatusIn():
-            return "no returned status in the trace"
-        case Inside() if not ctx.thread.identified:
-            return "no thread ids in the trace"
-        case FieldIn(kind=kind) if (obj := ctx.objs.get(kind)) is not None and obj.faults:
-            return "the state is not known after an earlier fault"
-        case _:
-            pass
-    return cause

@@ -66,6 +66,7 @@ class EventPlan:
     ``effects`` are the kinds it may change. ``awaited`` are conditions that must have held at some
     moment of the call, ``groups`` what an entry renews for ``latest``. An ``inert`` return changes
     nothing and is judged by no rule. ``inherits``: a return that takes its objects from its call.
+    ``enters``: a thread is inside it until its exit. ``ordered``: it matters what comes first.
     """
 
     index: EventIndex
@@ -82,12 +83,14 @@ class EventPlan:
     groups: tuple[tuple[str, ...], ...]
     tracked: bool
     simple: bool
+    enters: bool
     outcomes: dict[object, Outcome] = field(default_factory=dict)
     exit_recorded: bool = False
     settled: bool = False
     inherits: bool = False
     inert: bool = False
     uses_thread: bool = False
+    ordered: bool = True
     shapes: set[tuple[str, ...]] = field(default_factory=set)
 
 
@@ -137,7 +140,9 @@ def _make_plan(spec: SpecIndex, index: EventIndex, groups: tuple[tuple[str, ...]
         inherits=not index.is_entry and not index.births and not any(s.output or s.scoped for s in named),
         inert=index.is_inert,
         uses_thread=index.uses_thread,
-        simple=not (index.each_checks or index.child_lines or index.assignments),
+        simple=not (index.each_checks or index.child_lines or index.any_lines or index.assignments),
+        enters=index.is_entry and not decl.record,
+        ordered=not decl.unordered,
     )
 
 

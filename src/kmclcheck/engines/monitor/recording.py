@@ -9,8 +9,9 @@ from kmclcheck.model.event import TraceInfo
 from kmclcheck.model.expr import FieldIn
 from kmclcheck.model.spec import EventKind, Spec, Transition
 from kmclcheck.semantics.evaluate import evaluate_fields
+from kmclcheck.semantics.index import tellers
 from kmclcheck.semantics.transition import FieldLines, close
-from kmclcheck.traces.records import excludes, is_declared
+from kmclcheck.traces.records import excludes, is_declared, is_record_declared
 
 Silent = tuple[FieldLines, ...]
 """The lines of each event that may happen unseen."""
@@ -22,12 +23,20 @@ class Recording:
 
     Until then, what it would change may have changed at any time: the transitions of such events are
     silent moves. ``see`` says when a kind is new, so that users drop what they derived.
+
+    Records that the library writes by itself have to be declared by name: a source that is turned on
+    late, or for one kind only, shows some of them all the same.
     """
 
     def __init__(self, spec: Spec, info: TraceInfo) -> None:
         self.spec = spec
         self.recorded: set[EventKind] = set()
+        self._undeclared: set[EventKind] = set()
         for decl in spec.events.values():
+            if decl.record:
+                here = self.recorded if is_record_declared(info, decl.name) else self._undeclared
+                here.add((decl.name, decl.entry))
+                continue
             for kind in ((decl.name, decl.entry), (decl.name, decl.exit)):
                 # Functions of which only the name is published are taken as not used until one shows.
                 if is_declared(info, *kind, decl.callback) or not (decl.documented or excludes(info, *kind)):
@@ -35,13 +44,17 @@ class Recording:
         self._conditional = {
             d.name: d.recorded_when for d in spec.events.values() if isinstance(d.recorded_when, FieldIn)
         }
+        self._births = {
+            name: tellers(spec, name) | {birth.event for birth in kind.births}
+            for name, kind in spec.kinds.items()
+        }
         self._cache: dict[tuple[str, frozenset[str], bool], Silent] = {}
         self._entries: dict[tuple[str, ...], bool] = {}
         self._settled: dict[tuple[StateVec, frozenset[str]], StateVec] = {}
 
     def see(self, kind: EventKind) -> bool:
         """Note a record of this kind; return whether it is the first."""
-        if kind in self.recorded:
+        if kind in self.recorded or kind in self._undeclared:
             return False
         self.recorded.add(kind)
         self._cache.clear()
@@ -124,4 +137,12 @@ class Recording:
 
     def births_recorded(self, kind: str) -> bool:
         """Return whether no object of the kind can be born unseen."""
-        return all(birth.event in self.recorded for birth in self.spec.kinds[kind].births)
+        return self._births.get(kind, frozenset()) <= self.recorded
+
+    def told(self, kind: str) -> bool:
+        """Return whether objects of the kind are known from records alone."""
+        return any(self.spec.events[name].record for name, _ in self._births.get(kind, frozenset()))
+
+    def untold(self, kind: str) -> str | None:
+        """Return the name of a record by which objects of the kind are known, and that is not declared."""
+        return min((name for name, _ in self._births.get(kind, frozenset()) & self._undeclared), default=None)

@@ -129,6 +129,7 @@ def nobody(run: Run, plan: EventPlan, kind: str, event: Event) -> Obj:
     info = run.store.kinds[kind]
     if kind in plan.effects:
         run.store.doubt(info)
+        info.why = info.why or f"a record does not name its {kind}"
     if kind in plan.index.births:
         info.strays = True
     obj = Obj(kind, ("nobody",), 0, event.endpoint, info.table.top, False)

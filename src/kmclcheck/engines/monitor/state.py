@@ -27,7 +27,8 @@ class Run:
         self.index = index
         self.constants: dict[str, int] = {**spec.constants, **spec.statuses}
         self.recording = Recording(spec, info)
-        self.store = Store(spec.kinds, info.start is Start.KNOWN and not info.lost_anywhere)
+        complete = info.start is Start.KNOWN and not info.lost_anywhere
+        self.store = Store(spec.kinds, complete, info.start_of)
         self.ledger = Ledger(spec, index.rules)
         self.threads: dict[object, Thread] = {}
         self.count = 0

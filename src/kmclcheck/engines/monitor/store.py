@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 DEAD_REMEMBERED = 256
 """How many ended objects of a kind are kept at least, for explanations and to prove a use after the end."""
 
+TOLD_REMEMBERED = 16384
+"""How many objects of a kind that is known from records alone are told apart; they never end."""
+
+BYGONE_REMEMBERED = 262144
+"""Of how many more of them it is remembered that they were there."""
+
 HISTORY_LIMIT = 512
 HISTORY_HEAD = 64
 
@@ -168,8 +174,10 @@ class KindInfo:
 
     ``live`` objects, ``dead`` ones still remembered, and ``pinned`` dead ones with findings. An object
     whose epoch is not ``now`` is out of date: something may have happened to it unseen.
-    ``absent``: the state of a handle that names nobody. ``strays``: some object of the kind may be
-    anybody's child.
+    ``absent``: the state of a handle that names nobody, settled from ``base``. ``strays``: some object of
+    the kind may be anybody's child. ``told``: known from records alone, without births and without an
+    end; ``bygone`` ones were dropped to make room, the first when the epoch was ``dropped``. ``why``: what
+    made them unknown.
     """
 
     kind: ObjectKind
@@ -180,15 +188,25 @@ class KindInfo:
     epoch: int = 0
     now: int = 0
     absent: StateVec | None = None
+    base: StateVec | None = None
     births_recorded: bool = False
     strays: bool = False
+    told: bool = False
+    bygone: set[int] = field(default_factory=set)
+    dropped: int | None = None
+    why: str = ""
 
 
 class Store:
     """All objects of a run. A loss makes every object unknown, lazily, by an epoch number."""
 
-    def __init__(self, kinds: dict[str, ObjectKind], complete: bool) -> None:
+    def __init__(
+        self, kinds: dict[str, ObjectKind], complete: bool, start_of: frozenset[str] | None = None
+    ) -> None:
         self.complete = complete
+        self.start_of = start_of
+        # Kinds with more objects than are told apart.
+        self.crowded: list[KindInfo] = []
         self.epoch = 0
         self.unknown_handles: set[Key] = set()
         # Ended objects that the present event names again.
@@ -234,6 +252,8 @@ class Store:
             )
             if info.kind.scoped:
                 certain = certain and parent is not None and parent.complete
+            if info.told:
+                certain = certain and self._from_its_start(info, key, endpoint)
             state = (
                 (info.absent or info.table.absent)
                 if certain and not info.kind.unknown_if_absent
@@ -254,6 +274,25 @@ class Store:
         info.live[key] = obj
         obj.retired = False
         return obj
+
+    def _from_its_start(self, info: KindInfo, key: Key, endpoint: str) -> bool:
+        """Return whether the trace shows an object that it names for the first time from its start on."""
+        if len(info.live) >= TOLD_REMEMBERED and not self.crowded:
+            self.crowded.append(info)
+        known = self.start_of is None or endpoint in self.start_of
+        return known and (not info.bygone or hash(key) not in info.bygone)
+
+    def drop(self, info: KindInfo, obj: Obj) -> None:
+        """Forget that an object is there, all but that it was."""
+        del info.live[obj.key]
+        obj.link(None)
+        info.bygone.add(hash(obj.key))
+        info.dropped = info.now if info.dropped is None else info.dropped
+        self.version += 1
+        if len(info.bygone) > BYGONE_REMEMBERED:
+            info.bygone.clear()
+            info.why = info.why or f"there are more objects {info.kind.name} than are remembered"
+            self.doubt(info)
 
     def dismiss(self) -> None:
         """Let objects that the event named after their end rest again, unless it made them alive."""
