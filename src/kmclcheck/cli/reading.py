@@ -46,7 +46,7 @@ class _Overridden(TraceReader):
         self.problems = inner.problems
         self.unmapped = inner.unmapped
         if reading.start is not None:
-            self.info.start = reading.start
+            self.info.start, self.info.start_of = reading.start, None
         if reading.end is not None:
             self.info.end = reading.end
         declare(self.info, reading.records)

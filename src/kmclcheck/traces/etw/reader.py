@@ -14,6 +14,8 @@ from kmclcheck.traces.records import declare
 
 NAMES_KEPT = 1000
 OTHERS = "(others)"
+HEAD = 16384
+"""How many records of the library may come before the first event of a driver, which tells the start."""
 
 Source = Iterator[Record | Loss]
 
@@ -23,6 +25,9 @@ class EtwReader(TraceReader):
 
     ``records`` yields records in the order in which they are to be read, and losses at their places; it
     may set ``info.lost_anywhere`` at any time. ``position`` tells how many bytes were read so far.
+
+    Events of the library about objects that have no handle are no driver's: a driver's load does not tell
+    when they begin.
     """
 
     def __init__(
@@ -37,13 +42,15 @@ class EtwReader(TraceReader):
         # A driver that is loaded anew counts anew; added to its numbers they go on.
         self._base: dict[str, int] = {}
         self._last: dict[str, int] = {}
+        self._begun = False
         items = self._items(records)
-        # The header of a trace like this is what comes before its first event.
+        # The header of a trace like this is what comes before the first event of a driver.
         self._head: list[Item] = []
         for item in items:
             self._head.append(item)
-            if isinstance(item, Event):
+            if self._known or len(self._head) >= HEAD:
                 break
+        self._begun = True
         self._stream = in_sequence(self._all(items), self.report, info.path)
 
     @property
@@ -68,9 +75,11 @@ class EtwReader(TraceReader):
                 yield self._damaged(record)
                 continue
             made = mapping.map(record)
-            if made is not None and not self._known and mapping.used is not None:
+            if made is not None and not (self._known or self._begun) and mapping.used is not None:
                 declare(self.info, mapping.used.records)
-            if isinstance(made, Event):
+            if isinstance(made, Event) and mapping.used is not None and mapping.used.keys:
+                yield made
+            elif isinstance(made, Event):
                 if made.endpoint not in self._known and (loss := self._unannounced(made)) is not None:
                     yield loss
                 if made.seq is not None:
@@ -101,8 +110,8 @@ class EtwReader(TraceReader):
 
     def _take(self, marker: Marker) -> None:
         if marker.start:
-            if not self._known:
-                self.info.start = Start.KNOWN
+            if not (self._known or self._begun):
+                self.info.start, self.info.start_of = Start.KNOWN, frozenset({marker.endpoint})
             self._known.setdefault(marker.endpoint, True)
             self._base[marker.endpoint] = self._last.get(marker.endpoint, 0)
             self._gone.pop(marker.endpoint, None)
