@@ -13,6 +13,7 @@ from kmclcheck import __version__
 
 # Command, its module, and the line that `--help` shows without importing the module.
 _COMMANDS = {
+    "capture-kit": ("kmclcheck.cli.capture_kit", "Write what a driver needs to be traced."),
     "check": ("kmclcheck.cli.check", "Check traces against the rules."),
     "convert": ("kmclcheck.cli.convert", "Write a trace in another format."),
     "explain": ("kmclcheck.cli.explain", "Tell what a rule means and how to keep it."),
