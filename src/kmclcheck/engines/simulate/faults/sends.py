@@ -67,7 +67,7 @@ def send_answer_too_long(inject: Injector) -> None:
 
 @fault("send-within-max-size", "larger maximum refused", "echo")
 def send_beyond_old_maximum(inject: Injector) -> None:
-    """A server is refused a larger maximum, a client likewise, and it sends as if it had got it."""
+    """A client is refused a larger maximum and sends as if it had got it."""
     client = client_of(inject)
 
     def ask(t: Thread, channel: Channel) -> Task:
