@@ -1,4 +1,4 @@
-"""Faults of the library: state callbacks at the wrong time, calls that return too early."""
+"""Faults of the library: state callbacks at the wrong time, in the wrong order, or at the wrong level."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults of the library: calls that return too early, callbacks of a channel that is disabled."""
+"""Faults of the library: calls that return too early, callbacks that a channel does not expect."""
 
 from __future__ import annotations
 
