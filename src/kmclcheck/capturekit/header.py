@@ -87,11 +87,13 @@ def _etw_write(count: int) -> str:
     return (
         f"#define KMCLTRACE_WRITE{count}(Name, Phase, {names}) \\\n"
         "    do { \\\n"
-        "        KMCLTRACE_BEGIN(); \\\n"
+        "        const KIRQL kmclTraceIrql = KmclTraceEnter(); \\\n"
+        "        const ULONG64 kmclTraceNumber = KmclTraceNext(); \\\n"
         '        TraceLoggingWrite(KmclTraceProvider, Name "." Phase, \\\n'
         '            TraceLoggingUInt64(kmclTraceNumber, "Seq"), \\\n'
         '            TraceLoggingUInt8(kmclTraceIrql, "Irql"), \\\n'
         f"            {names}); \\\n"
+        "        KmclTraceLeave(kmclTraceIrql); \\\n"
         "    } while (0)"
     )
 
@@ -108,8 +110,13 @@ def _line_write(count: int) -> str:
 
 
 def _write(call: Call, phase: str, fields: tuple[Field, ...]) -> str:
-    head = f'    KMCLTRACE_WRITE{len(fields)}("{call.name}", "{phase}",'
-    return head + "\n" + _listed([field.text for field in fields], "        ") + ");\n"
+    fetched = [field.variable for field in fields if field.fetched]
+    indent = "        " if fetched else "    "
+    text = f'{indent}KMCLTRACE_WRITE{len(fields)}("{call.name}", "{phase}",\n'
+    text += _listed([field.text for field in fields], indent + "    ") + ");\n"
+    if not fetched:
+        return text
+    return "    {\n" + "".join(f"{indent}{line}\n" for line in fetched) + "\n" + text + "    }\n"
 
 
 def _listed(items: list[str], indent: str) -> str:

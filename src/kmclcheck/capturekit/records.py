@@ -34,19 +34,41 @@ class UnknownTypeError(ValueError):
     """The API uses a type that the shim does not know how to record."""
 
 
+_C_TYPES = {
+    "U8": "UCHAR",
+    "U16": "USHORT",
+    "U32": "UINT32",
+    "U64": "ULONG64",
+    "I64": "LONG64",
+    "POINTER": "PVOID",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a record: its name, the macro of the header that writes it, and its value in C."""
+    """One field of a record: its name, the macro of the header that writes it, and its value in C.
+
+    ``fetched``: the value lies in memory of the driver's, which may be pageable. It is fetched into a
+    variable before the record is begun, since that is written at DISPATCH_LEVEL.
+    """
 
     name: str
     macro: str
     value: str
+    fetched: bool = False
 
     @property
     def text(self) -> str:
         """The field as an argument of a macro that writes a record."""
         quoted = {"status": "KMCLTRACE_STATUS", "return": "KMCLTRACE_RETURN"}.get(self.name)
-        return f"KMCLTRACE_{self.macro}({self.value}, {quoted or chr(34) + self.name + chr(34)})"
+        value = f"trace{self.name}" if self.fetched else self.value
+        return f"KMCLTRACE_{self.macro}({value}, {quoted or chr(34) + self.name + chr(34)})"
+
+    @property
+    def variable(self) -> str:
+        """The declaration of the variable that it is fetched into."""
+        type_ = _C_TYPES[self.macro]
+        return f"const {type_} trace{self.name} = ({type_})({self.value});"
 
     @property
     def width(self) -> int:
@@ -149,9 +171,9 @@ def _call(spec: Spec, decl: EventDecl) -> Call:
             entry.append(_member(decl, extra))
             continue
         if pointer.direction is not Direction.OUT:
-            entry.append(Field(extra.name, _macro(decl, extra), _pointee(pointer)))
+            entry.append(Field(extra.name, _macro(decl, extra), _pointee(pointer), fetched=True))
         if pointer.direction is not Direction.IN:
-            back.append(Field(extra.name, _macro(decl, extra), _filled(decl, pointer)))
+            back.append(Field(extra.name, _macro(decl, extra), _filled(decl, pointer), fetched=True))
     if decl.returns == STATUS:
         back.append(Field("status", "NTSTATUS", "status"))
     elif decl.returns != VOID:
@@ -178,7 +200,7 @@ def _handle_back(spec: Spec, decl: EventDecl, param: Param) -> Field:
     if not _is_made(spec, param):
         return _by_value(decl, param)
     macro = "U32" if param.type in ("PUINT32", "PULONG") else "POINTER"
-    return Field(param.name, macro, f"KMCLTRACE_IF(NT_SUCCESS(status), {_pointee(param)})")
+    return Field(param.name, macro, f"KMCLTRACE_IF(NT_SUCCESS(status), {_pointee(param)})", fetched=True)
 
 
 def _filled(decl: EventDecl, pointer: Param) -> str:
@@ -207,8 +229,8 @@ def _member(decl: EventDecl, extra: Param) -> Field:
     (structure,) = (p.name for p in decl.params if p.type.endswith("_CALLBACKS"))
     for slot in slots_of(decl):
         if slot.field == extra.name:
-            return Field(extra.name, "U8", f"KMCLTRACE_BOUND({structure}, {slot.member})")
-    return Field(extra.name, _macro(decl, extra), f"KMCLTRACE_IN({structure}, {extra.name})")
+            return Field(extra.name, "U8", f"KMCLTRACE_BOUND({structure}, {slot.member})", fetched=True)
+    return Field(extra.name, _macro(decl, extra), f"KMCLTRACE_IN({structure}, {extra.name})", fetched=True)
 
 
 def _macro(decl: EventDecl, param: Param) -> str:
