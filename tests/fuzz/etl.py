@@ -19,7 +19,7 @@ from tests.fuzz.mutate import FoundError, Outcome, attack
 from tests.support.etl import Put, classic, kernel, log, logging, manifest, message, shim
 from tests.support.etw_text import open_bytes
 
-KMCL_CHILD = bytes.fromhex("716dd916cacad95ca6188210d93015f3")
+KMCL_CHILD = bytes.fromhex("710dd916cacad95ca6188210d93015f3")
 _CASES_A_ROUND = 1000
 # Markers of records, ends of names, types of fields with arrays and structures, items.
 WORDS = (

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from struct import Struct
 
-from kmclcheck.traces.etw.etl.header import BUFFER_HEADER, LogHeader
+from kmclcheck.traces.etw.etl.header import BUFFER_HEADER, COMPRESSED_MODE, LogHeader
 from kmclcheck.traces.etw.etl.input import RandomInput
 from kmclcheck.traces.etw.etl.lzxpress import CompressionError, expand
 from kmclcheck.traces.etw.etl.records import first_time
@@ -18,7 +18,7 @@ EVENTS_LOST, BUFFER_LOST, WIDE_CPU, COMPRESSED = 0x2, 0x4, 0x20, 0x40
 MAX_BUFFER = 16 << 20
 MIN_STRIDE = 1024
 # Real buffers shrink to a third or a tenth. What claims more than this is not worth the memory.
-MAX_EXPANSION = 256
+MAX_EXPANSION = 64
 # So much of a compressed buffer is enough to see the time of its first record.
 _PREVIEW, _PREVIEW_EXPANDED = 160, 64
 
@@ -119,7 +119,7 @@ class Indexer:
         self._index = Index()
         self._numbers: tuple[int, int] | None = None  # lowest and highest number of a buffer
         self._numbered = 0
-        self._compressed = False
+        self._compressed = bool(header.mode & COMPRESSED_MODE)
 
     def run(self, first: BufferHead) -> Index:
         """Return the index of all buffers, of which the first is known."""

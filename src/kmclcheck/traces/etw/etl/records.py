@@ -29,7 +29,9 @@ MESSAGE_HEADER = 8
 HAS_SEQUENCE, HAS_GUID, HAS_COMPONENT, HAS_TIME, HAS_PERF_TIME, HAS_THREAD = 0x1, 0x2, 0x4, 0x8, 0x10, 0x20
 _MESSAGE_FLAGS = Struct("<HH")
 ALIGN = 8
-BROKEN = -1
+# Places of several buffers of the largest size.
+PLACE_BITS = 26
+PLACE = (1 << PLACE_BITS) - 1
 
 
 def message_layout(flags: int) -> tuple[int, int | None, int | None, int]:
@@ -68,9 +70,13 @@ def first_time(data: bytes) -> int | None:
 
 @dataclass(slots=True)
 class Scan:
-    """The records of a buffer as pairs of raw time and place, and from where on it could not be read."""
+    """The records of a buffer, and from where on it could not be read.
 
-    entries: list[tuple[int, int]] = field(default_factory=list)
+    An entry is a record's raw time above PLACE_BITS bits of its place: one number takes a third of the
+    memory of a pair, and is compared faster.
+    """
+
+    entries: list[int] = field(default_factory=list)
     broken: tuple[int, str] | None = None
 
 
@@ -94,7 +100,7 @@ def scan(data: bytes, time: int) -> Scan:
                 break
             if not size:
                 break
-        add((time, at))
+        add(time << PLACE_BITS | at)
         at += (size + 7) & -ALIGN
     else:
         if at < end and any(data[at:end]):

@@ -144,7 +144,8 @@ class _Parser:
 def has_size(type_: In, parts: tuple[Field, ...]) -> bool:
     """Say whether every value of a type takes at least a byte; otherwise arrays of it cost nothing."""
     if type_ is In.STRUCT:
-        return any(part.count is None and has_size(part.type, part.parts) for part in parts)
+        # An array that is not empty has a size, or its count has.
+        return any(has_size(p.type, p.parts) if p.count is None else p.count for p in parts)
     return type_ is not In.NULL
 
 

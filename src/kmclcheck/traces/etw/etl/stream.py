@@ -19,7 +19,7 @@ from kmclcheck.traces.etw.etl.header import (
 )
 from kmclcheck.traces.etw.etl.input import RandomInput
 from kmclcheck.traces.etw.etl.merge import Merge
-from kmclcheck.traces.etw.etl.records import EVENT
+from kmclcheck.traces.etw.etl.records import EVENT, PLACE, PLACE_BITS
 from kmclcheck.traces.etw.record import Record
 
 _NS = 1_000_000_000
@@ -106,17 +106,18 @@ class EtlStream:
         tick = _NS // frequency if _NS % frequency == 0 else 0
         noticed = 0
         for stream, begin, end in merge.runs():
-            if merge.lost_buffers > noticed:
-                noticed = merge.lost_buffers
+            if merge.damages > noticed:
+                noticed = merge.damages
                 self._info.lost_anywhere = True
-                yield Loss(None, True, "a damaged buffer was left out", self._number)
+                yield Loss(None, True, "a buffer is damaged or out of order", self._number)
             opened, cpu = stream.opened, stream.cpu
             data, entries = opened.data, opened.entries
             places = opened.places()
             if base is None:
                 # A record may be older than the header's if the session was set up under its eyes.
-                base = min(header.origin, entries[begin][0])
-            for raw, place in entries[begin:end]:
+                base = min(header.origin, entries[begin] >> PLACE_BITS)
+            for entry in entries[begin:end]:
+                raw, place = entry >> PLACE_BITS, entry & PLACE
                 offset = places(place)
                 if offset == BUFFER_HEADER:
                     continue  # the header itself
@@ -127,9 +128,9 @@ class EtlStream:
                 record = decode(data, place, time, cpu)
                 record.line, record.offset = self._number, offset
                 yield record
-        if merge.lost_buffers > noticed:
+        if merge.damages > noticed:
             self._info.lost_anywhere = True
-            yield Loss(None, True, "a damaged buffer was left out", self._number)
+            yield Loss(None, True, "a buffer is damaged or out of order", self._number)
         if gaps.late:
             yield Loss(None, False, gaps.late, self._number)
 

@@ -14,11 +14,11 @@ from uuid import UUID
 from kmclcheck.model.event import Event, Loss, Phase, TraceInfo
 from kmclcheck.traces.base import Item
 from kmclcheck.traces.etw.etl.buffers import COMPRESSED, MAX_BUFFER, WIDE_CPU
-from kmclcheck.traces.etw.etl.header import BUFFER_HEADER, FILETIME_TICKS, Clock
+from kmclcheck.traces.etw.etl.header import BUFFER_HEADER, COMPRESSED_MODE, FILETIME_TICKS, SEQUENTIAL, Clock
 from kmclcheck.traces.etw.etl.lzxpress import compress
 from kmclcheck.traces.etw.etl.schema import In, Out
 from kmclcheck.traces.etw.record import FieldValue, Record
-from kmclcheck.traces.etw.shim import shim_records
+from kmclcheck.traces.etw.shim import LOADED, UNLOADED, shim_records
 
 BUFFER_SIZE = 64 << 10
 HEADER_BUFFER = 8 << 10
@@ -122,13 +122,13 @@ class LogWriter:
         self._open: dict[int, bytearray] = {}
         self._body = cast("BinaryIO", SpooledTemporaryFile(max_size=_MEMORY))  # noqa: SIM115 (closed by finish)
         self._written = 0
-        self._last = ORIGIN
+        self.latest = ORIGIN
 
     def add(self, cpu: int, time: int, record: bytes) -> None:
         """Add a record of a raw time to the buffer of its CPU."""
         if BUFFER_HEADER + len(record) + 7 > self._size:
             raise ValueError(f"a record of {len(record)} bytes does not fit into a buffer")
-        self._last = max(self._last, time)
+        self.latest = max(self.latest, time)
         buffer = self._open.setdefault(cpu, bytearray())
         if BUFFER_HEADER + len(buffer) + len(record) + 7 > self._size:
             self._flush(cpu)
@@ -152,15 +152,16 @@ class LogWriter:
         content = compress(bytes(buffer)) if self._compressed else bytes(buffer)
         size = BUFFER_HEADER + len(content) if self._compressed else self._size
         flags = WIDE_CPU | (COMPRESSED if self._compressed else 0)
-        self._body.write(_buffer(size, filled, self._last, self._written, cpu, flags))
+        self._body.write(_buffer(size, filled, self.latest, self._written, cpu, flags))
         self._body.write(content)
         self._body.write(bytes(size - BUFFER_HEADER - len(content)))
         buffer.clear()
 
     def _header(self, losses: Losses) -> bytes:
         cpus = max(self._open, default=0) + 1
+        mode = SEQUENTIAL | (COMPRESSED_MODE if self._compressed else 0)
         facts = _FACTS.pack(
-            max(self._size, 1024), _VERSION, 19041, cpus, START, 156_250, 0, 1, self._written + 1, 1, 8,
+            max(self._size, 1024), _VERSION, 19041, cpus, START, 156_250, 0, mode, self._written + 1, 1, 8,
             min(losses.events, _NOBODY), 2000, 0, 0,
             START, FILETIME_TICKS, START, Clock.QPC, min(losses.buffers, _NOBODY),
         ) + _NAMES  # fmt: skip
@@ -197,6 +198,11 @@ def write_etl(
         if known is None:
             known = kinds[kind] = provider_guid(item.provider), _kind(item, types)
         raw = ORIGIN + time // TICK_NS
+        # What happens in the same tick on another CPU has no order, but load and unload have one.
+        if item.event == LOADED:
+            raw = max(raw - 1, ORIGIN)
+        elif item.event == UNLOADED:
+            raw = writer.latest + 1
         writer.add(
             _natural(item.cpu or 0, 0xFFFF, "CPU"),
             raw,
