@@ -268,6 +268,35 @@ static void NeverEnabled(void)
     Client.VmbChannelCleanup(channel);
 }
 
+/* What a function would have filled in, had it succeeded, is what the driver left there. */
+static void Failures(void)
+{
+    const ULONG_PTR left = 0x5A5A5A5A;
+    VMBCHANNEL channel = (VMBCHANNEL)left;
+    UINT32 gpadl = (UINT32)left;
+    char message[8] = "hello";
+    VMBPACKET packet;
+
+    FakeFail = 1;
+    REQUIRE(!NT_SUCCESS(Client.VmbChannelAllocate(NULL, FALSE, &channel)));
+    REQUIRE(channel == (VMBCHANNEL)left);
+    FakeFail = 0;
+    REQUIRE(Client.VmbChannelAllocate(NULL, FALSE, &channel) == STATUS_SUCCESS);
+    REQUIRE(Client.VmbChannelEnable(channel) == STATUS_SUCCESS);
+    packet = Client.VmbPacketAllocate(channel);
+    Client.VmbPacketSetCompletionRoutine(packet, EvtCompleted);
+    FakeFail = 1;
+    REQUIRE(Client.VmbPacketAllocate(channel) == NULL);
+    REQUIRE(!NT_SUCCESS(Client.VmbPacketSend(packet, message, sizeof(message), NULL, 1)));
+    REQUIRE(!NT_SUCCESS(Client.VmbChannelCreateGpadlFromBuffer(
+        channel, 0, message, sizeof(message), &gpadl)));
+    REQUIRE(gpadl == (UINT32)left);
+    FakeFail = 0;
+    Client.VmbPacketFree(packet);
+    Client.VmbChannelDisable(channel);
+    Client.VmbChannelCleanup(channel);
+}
+
 static VOID ManyPackets(PVOID Context)
 {
     VMBCHANNEL channel = (VMBCHANNEL)Context;
@@ -416,6 +445,7 @@ int main(int Count, char **Words)
         void (*Run)(void);
     } drivers[] = {
         { "conforming", Conforming },
+        { "failures", Failures },
         { "threads", Threads },
         { "double-complete", DoubleComplete },
         { "cleanup-while-enabled", CleanupWhileEnabled },

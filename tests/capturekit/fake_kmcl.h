@@ -32,6 +32,7 @@ typedef struct _FAKE_PACKET {
 static FAKE_CHANNEL FakeChannels[FAKE_MOST];
 static FAKE_PACKET FakePackets[FAKE_MOST];
 static int FakeHold; /* packets that are sent stay in the library */
+static int FakeFail; /* nothing can be had */
 
 static FAKE_CHANNEL *FakeOf(VMBCHANNEL Channel)
 {
@@ -50,7 +51,7 @@ static NTSTATUS Fake_VmbChannelAllocate(
     int i;
 
     (void)ParentDeviceObject;
-    for (i = 0; i < FAKE_MOST; ++i) {
+    for (i = 0; i < FAKE_MOST && !FakeFail; ++i) {
         if (!FakeChannels[i].Used) {
             memset(&FakeChannels[i], 0, sizeof(FakeChannels[i]));
             FakeChannels[i].Used = 1;
@@ -196,7 +197,7 @@ static VMBPACKET Fake_VmbPacketAllocate(VMBCHANNEL Channel)
 {
     int i;
 
-    for (i = 0; i < FAKE_MOST; ++i) {
+    for (i = 0; i < FAKE_MOST && !FakeFail; ++i) {
         int expected = 0;
 
         if (__atomic_compare_exchange_n(
@@ -263,6 +264,9 @@ static NTSTATUS Fake_VmbPacketSend(
     (void)BufferLength;
     (void)ExternalDataMdl;
     (void)Flags;
+    if (FakeFail) {
+        return STATUS_UNSUCCESSFUL;
+    }
     packet->Held = FakeHold;
     if (!FakeHold) {
         MachineOn(DELIVERY, DISPATCH_LEVEL, FakeCompletes, packet);
@@ -304,6 +308,9 @@ static NTSTATUS Fake_VmbChannelCreateGpadlFromBuffer(
     (void)Flags;
     (void)Buffer;
     (void)ByteCount;
+    if (FakeFail) {
+        return STATUS_UNSUCCESSFUL;
+    }
     *GpadlHandle = ++number;
     return STATUS_SUCCESS;
 }

@@ -262,6 +262,16 @@ def test_a_channel_without_callbacks_gets_the_shims_own(program: Program) -> Non
     ]  # fmt: skip
 
 
+def test_what_a_failed_call_did_not_fill_in_is_not_recorded(program: Program) -> None:
+    text = program("driver", "failures")
+    assert found(check(text)) == []
+    back = {(e.name, e.status): e.args for e in events_of_lines(text) if e.phase.value == "ret"}
+    assert back["VmbChannelAllocate", 0xC0000001] == {"Channel": 0}
+    assert back["VmbChannelCreateGpadlFromBuffer", 0xC0000001]["GpadlHandle"] == 0
+    assert f"{0x5A5A5A5A:#x}" not in text
+    assert str(0x5A5A5A5A) not in text
+
+
 @pytest.mark.parametrize(
     ("driver", "rule"),
     [
