@@ -4,7 +4,8 @@
 
 Both are whole processes: start, read, judge, report. Figures are medians of CPU time (user and system),
 which a busy machine disturbs less than the clock; only their ratio says something on another machine.
-The simulator is timed, too: as many events of short runs, written to nowhere.
+The simulator is timed, too: as many events of short runs, written to nowhere. The same trace as a raw log
+(.etl) is read, which includes merging the buffers of four CPUs, decoding and mapping, and checked.
 Peak memory is given above that of a process that only imports the command line. Nothing passes or fails here.
 """
 
@@ -30,6 +31,21 @@ with open(os.devnull, "w") as nowhere:
     while left > 0:
         left -= simulate("echo", seed, nowhere).events
         seed += 1
+"""
+
+WRITE_LOG = """
+import sys
+from kmclcheck.traces import known_formats, open_trace
+reader = open_trace(sys.argv[1])
+with open(sys.argv[2], "wb") as stream:
+    known_formats()["etl"].write(stream, reader, reader.info)
+"""
+
+READ = """
+import sys
+from kmclcheck.traces import open_trace
+for _ in open_trace(sys.argv[1]):
+    pass
 """
 
 
@@ -73,9 +89,14 @@ def main() -> None:
         )  # fmt: skip
         events = int(made.stdout.split()[0])
         megabytes = trace.stat().st_size / 1e6
+        log = Path(folder) / "bench.etl"
+        subprocess.run([sys.executable, "-c", WRITE_LOG, str(trace), str(log)], check=True)
+        log_megabytes = log.stat().st_size / 1e6
         commands = {
             "naive script, two properties": [sys.executable, str(HERE / "naive.py"), str(trace)],
             "kmclcheck check, all core rules": [sys.executable, "-m", "kmclcheck", "check", str(trace)],
+            "raw log: read": [sys.executable, "-c", READ, str(log)],
+            "raw log: kmclcheck check": [sys.executable, "-m", "kmclcheck", "check", str(log)],
             "simulator, whole captures": [sys.executable, "-c", SIMULATE, str(events)],
             "import only": [sys.executable, "-c", "import kmclcheck.cli.check, kmclcheck.engines.replay"],
         }
@@ -84,13 +105,15 @@ def main() -> None:
             for name, command in commands.items():
                 found[name].append(measure(command))
         result = {name: median(measures[1:]) for name, measures in found.items()}
-    naive, ours, simulator, bare = result.values()
+    naive, ours, log_read, log_checked, simulator, bare = result.values()
     print(f"{events:,} events, {megabytes:.0f} MB, medians of {args.runs} runs in turn\n")
     print(f"{'':34}{'events/s':>12}{'CPU s':>8}{'MB/s':>8}{'peak MB':>9}")
-    for name, one in list(result.items())[:2]:
+    sizes = [megabytes, megabytes, log_megabytes, log_megabytes]
+    rows = list(result)[:4]
+    for name, one, size in zip(rows, (naive, ours, log_read, log_checked), sizes, strict=True):
         print(
             f"{name:34}{events / one.seconds:>12,.0f}{one.seconds:>8.2f}"
-            f"{megabytes / one.seconds:>8.1f}{one.megabytes:>9.1f}"
+            f"{size / one.seconds:>8.1f}{one.megabytes:>9.1f}"
         )
     # Not the same trace, so its size says nothing here.
     name = "simulator, whole captures"

@@ -21,8 +21,9 @@ class EtlReader(EtwReader):
     def __init__(self, source: ByteSource, options: ReadOptions) -> None:
         info = TraceInfo(path=source.path, format="etl")
         # Nothing is read, so nothing is reported, before the base class is set up.
-        stream = EtlStream(source, info, self.report)
-        super().__init__(info, mapping_for(options), stream.records(), stream.position)
+        mapping = mapping_for(options)
+        stream = EtlStream(source, info, self.report, mapping.concerns)
+        super().__init__(info, mapping, stream.records(), stream.position)
 
 
 class EtlFormat(TraceFormat):

@@ -17,8 +17,8 @@ EVENTS_LOST, BUFFER_LOST, WIDE_CPU, COMPRESSED = 0x2, 0x4, 0x20, 0x40
 # The largest a session can ask for is 16 MB.
 MAX_BUFFER = 16 << 20
 MIN_STRIDE = 1024
-# Real buffers shrink to a third or a tenth. What claims more than this is not worth the memory.
-MAX_EXPANSION = 64
+# Real buffers shrink to a third or a tenth, and further if long descriptions repeat themselves.
+MAX_EXPANSION = 256
 # So much of a compressed buffer is enough to see the time of its first record.
 _PREVIEW, _PREVIEW_EXPANDED = 160, 64
 

@@ -19,7 +19,7 @@ from kmclcheck.traces.etw.etl.header import (
 )
 from kmclcheck.traces.etw.etl.input import RandomInput
 from kmclcheck.traces.etw.etl.merge import Merge
-from kmclcheck.traces.etw.etl.records import EVENT, PLACE, PLACE_BITS
+from kmclcheck.traces.etw.etl.records import PLACE, PLACE_BITS
 from kmclcheck.traces.etw.record import Record
 
 _NS = 1_000_000_000
@@ -41,9 +41,20 @@ class Gaps:
 
 
 class EtlStream:
-    """Reads a log. ``info`` learns clock and losses; problems are reported as they are found."""
+    """Reads a log. ``info`` learns clock and losses; problems are reported as they are found.
 
-    def __init__(self, source: ByteSource, info: TraceInfo, report: Callable[[Diagnostic], None]) -> None:
+    ``concerns`` says of a record whether it may become an event of the trace: where records may be missing
+    between any two, only those have a loss before them.
+    """
+
+    def __init__(
+        self,
+        source: ByteSource,
+        info: TraceInfo,
+        report: Callable[[Diagnostic], None],
+        concerns: Callable[[Record], bool] = lambda record: True,
+    ) -> None:
+        self._concerns = concerns
         self._source = source
         self._info = info
         self._report = report
@@ -104,12 +115,11 @@ class EtlStream:
         frequency = header.frequency
         # Nearly every clock ticks a whole number of nanoseconds.
         tick = _NS // frequency if _NS % frequency == 0 else 0
-        noticed = 0
+        told = False
         for stream, begin, end in merge.runs():
-            if merge.damages > noticed:
-                noticed = merge.damages
-                self._info.lost_anywhere = True
-                yield Loss(None, True, "a buffer is damaged or out of order", self._number)
+            if merge.damages and not told:
+                told = True
+                yield self._damage()
             opened, cpu = stream.opened, stream.cpu
             data, entries = opened.data, opened.entries
             places = opened.places()
@@ -122,17 +132,20 @@ class EtlStream:
                 if offset == BUFFER_HEADER:
                     continue  # the header itself
                 time = (raw - base) * tick if tick else (raw - base) * _NS // frequency
-                if (raw <= until or raw >= since) and data[place + 2] in EVENT:
-                    yield Loss(None, False, gaps.early if raw <= until else gaps.late, self._number)
                 self._number += 1
                 record = decode(data, place, time, cpu)
                 record.line, record.offset = self._number, offset
+                if (raw <= until or raw >= since) and self._concerns(record):
+                    yield Loss(None, False, gaps.early if raw <= until else gaps.late, self._number)
                 yield record
-        if merge.damages > noticed:
-            self._info.lost_anywhere = True
-            yield Loss(None, True, "a buffer is damaged or out of order", self._number)
+        if merge.damages and not told:
+            yield self._damage()
         if gaps.late:
             yield Loss(None, False, gaps.late, self._number)
+
+    def _damage(self) -> Loss:
+        self._info.lost_anywhere = True
+        return Loss(None, True, "a buffer is damaged or out of order", self._number)
 
     def _gaps(self, header: LogHeader, index: Index, merge: Merge) -> Gaps:
         gaps = Gaps([])
@@ -159,6 +172,7 @@ class EtlStream:
             gaps.late = why
         elif not header.buffers:
             gaps.late = "the session did not end well, so its last buffers were not written"
+            self._tell(gaps.late)
         elif index.count < header.buffers and not header.keeps_the_newest:
             gaps.late = f"the file has {index.count} of {header.buffers} buffers"
             self._tell(f"{gaps.late}; it was not copied to its end")
