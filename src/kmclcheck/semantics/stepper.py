@@ -466,7 +466,11 @@ class Stepper:
             for frame in thread.frames
             if frame.name in check.hung_in and frame.certain and not frame.faulty
         )
-        return any(t is thing or t is thing.parent for frame in waiting for t in frame.held.values())
+        return any(
+            t is thing or t is thing.parent or self.world.peers(t, thing)
+            for frame in waiting
+            for t in frame.held.values()
+        )
 
 
 def verdict(check: Check, scene: Scene) -> Truth4 | None:

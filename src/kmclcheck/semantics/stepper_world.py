@@ -8,6 +8,7 @@ from kmclcheck.model.event import Event
 from kmclcheck.model.expr import Expr
 from kmclcheck.model.spec import ObjectKind, Spec
 from kmclcheck.semantics.evaluate import UNSET, NumberValue
+from kmclcheck.semantics.index import tellers
 from kmclcheck.semantics.stepper_recording import Records, is_dead, may_be_dead
 from kmclcheck.semantics.truth import FALSE, MISSING, TRUE, Possible, Truth4, absent, known, unknown
 
@@ -228,6 +229,8 @@ class World:
     def _other_type(self, kind: ObjectKind, key: Key) -> bool:
         """Return whether the handle certainly names a living object of another kind."""
         same = [t for t in self.things.values() if t.key == key and t.kind is not kind and not t.kind.scoped]
+        # What records tell of has a number of its own, and no handle.
+        same = [t for t in same if not tellers(self.spec, t.kind.name)]
         return any(t.complete and not may_be_dead(t.kind, t.fields) for t in same)
 
     def nobody(self, kind: ObjectKind, endpoint: str) -> Thing:
@@ -248,6 +251,18 @@ class World:
         if parent is None or not parent.complete or not self.records.births(kind):
             return True
         return kind in self.orphaned or kind in self.doubted
+
+    def peers(self, one: Thing, other: Thing) -> bool:
+        """Return whether two endpoints' objects are two sides of one: they share a number.
+
+        It tells only while it stands for one object at the other's endpoint.
+        """
+        if one.kind is not other.kind or not one.kind.scoped or one.passing or not self.sound:
+            return False
+        if one.handle != other.handle or one.endpoint == other.endpoint:
+            return False
+        alike = [t for t in self.things.values() if t.kind is other.kind and t.handle == other.handle]
+        return [t for t in alike if t.endpoint == other.endpoint and not t.ended] == [other]
 
     def frames(self) -> list[Frame]:
         """Return all calls that may be running."""

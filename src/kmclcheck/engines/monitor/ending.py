@@ -156,10 +156,24 @@ class Endings:
         """
         for thread in self.run.threads.values():
             for frame in thread.frames:
-                waits = frame.name in check.hung_in and not frame.faulty and frame.certain
-                if waits and any(held is obj or held is obj.parent for held in frame.objs.values()):
-                    return frame.event
+                if frame.name in check.hung_in and not frame.faulty and frame.certain:
+                    waits = any(held is obj or held is obj.parent for held in frame.objs.values())
+                    if waits or self._other_side(frame.objs.get(obj.kind), obj):
+                        return frame.event
         return None
+
+    def _other_side(self, held: Obj | None, obj: Obj) -> bool:
+        """Return whether a call at another endpoint is about the peer's side of the object.
+
+        Only a number that both ends use can tell, and only while it stands for one object there.
+        """
+        info = self.run.store.kinds[obj.kind]
+        if held is None or held.temporary or not info.kind.scoped or not self.run.store.complete:
+            return False
+        if held.handle != obj.handle or held.endpoint == obj.endpoint:
+            return False
+        same = [o for o in info.live.values() if o.handle == obj.handle and o.endpoint == obj.endpoint]
+        return same == [obj]
 
 
 def _own_fields(kind: str, check: Check) -> bool:
