@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kmclcheck.diagnostics import InputError
-from tests.support.etw_text import SAMPLES, Result, needs_samples, read_records, sniffed
+from kmclcheck.model.event import Event, Loss
+from tests.support.etw_text import SAMPLES, Result, needs_samples, open_bytes, read_records, sniffed
 
 HEAD = '<Events>\n<Event xmlns="http://schemas.microsoft.com/win/2004/08/events/event">'
 TAIL = "</Event>\n</Events>\n"
@@ -93,6 +94,35 @@ def test_payloads_that_were_not_decoded() -> None:
         "<EventPayload>0102</EventPayload></ProcessingErrorData>"
     )
     assert read(events(body)).one.payload == b"\x01\x02"
+    assert read(events("<ProcessingErrorData></ProcessingErrorData>")).one.damaged
+
+
+def test_text_between_events_may_hide_some() -> None:
+    result = read(events(data(A="1")).replace("</Events>", "\x00" * 5000 + event(data(A="2")) + "</Events>"))
+    assert [r.fields["A"] for r in result.records] == [1, 2]
+    assert len(result.losses) == 1
+
+
+def test_ring_records_of_the_library_are_decoded() -> None:
+    def ring(payload: bytes, version: int) -> str:
+        text = events(f"<BinaryEventData>{payload.hex().upper()}</BinaryEventData>", id=1)
+        text = text.replace("<Version>1<", f"<Version>{version}<")
+        return text.replace("575BA31F-2b45-58c2-64fd-f5dc757b6137", "16D90D71-CACA-5CD9-A618-8210D93015F3")
+
+    payload = bytes(range(32)) + (77).to_bytes(8, "little") + b"\x01\0\0\0"
+    result = read(ring(payload, 0))
+    assert {k: v for k, v in result.one.fields.items() if k in ("TransactionId", "IsCompletionPacket")} == {
+        "TransactionId": 77, "IsCompletionPacket": 1,
+    }  # fmt: skip
+    assert not result.one.damaged
+    assert read(ring(payload + b"\x05\0", 1)).one.fields["Channel"] == 5
+    reader = open_bytes(ring(payload, 0).encode(), "tracerpt-xml")
+    (fetched,) = reader
+    assert isinstance(fetched, Event)
+    assert fetched.name == "EtwPacketFetched"
+    assert read(ring(payload[:-2], 1)).one.damaged
+    # Nobody knows what it was, so it is missing.
+    assert [type(item) for item in open_bytes(ring(payload[:-2], 1).encode(), "tracerpt-xml")] == [Loss]
 
 
 def test_wpp_and_classic_events() -> None:

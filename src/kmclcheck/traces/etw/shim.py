@@ -21,11 +21,12 @@ def provider_name(endpoint: str) -> str:
 def shim_records(items: Iterable[Item], info: TraceInfo) -> Iterator[Record | Loss]:
     """Give the records of a trace, with the load and unload of every driver as far as the trace tells.
 
-    A loss becomes a gap in the sequence numbers after it; one that nothing follows is given as it is, and so
-    is one in a trace without numbers. ``info`` is looked at for the start before, and for the end after the
-    items. An end ``hung`` has no record of its own.
+    A loss becomes a gap in the sequence numbers after it; one that no event of a driver follows is given as
+    it is, and so is one in a trace without numbers. ``info`` is looked at for the start before, and for the
+    end after the items. An end ``hung`` has no record of its own.
     """
-    seen: dict[str, None] = {}
+    # The drivers, and the gap in the numbers of each so far.
+    seen: dict[str, int] = {}
     time: int | None = None
     gap = 0
     pending: list[Loss] = []
@@ -38,14 +39,16 @@ def shim_records(items: Iterable[Item], info: TraceInfo) -> Iterator[Record | Lo
             yield from pending
         elif pending:
             gap += sum(loss.count or 1 for loss in pending)
-        if item.endpoint not in seen:
-            seen[item.endpoint] = None
-            # What a driver did before a loss nobody knows, so it counts as running before.
-            if info.start is Start.KNOWN and not pending and not gap:
-                yield _marker(LOADED, item.endpoint, time)
+        # What a driver did before a loss nobody knows, so it counts as running before.
+        whole = info.start is Start.KNOWN and not pending and not gap
+        if whole and item.endpoint not in seen:
+            yield _marker(LOADED, item.endpoint, time)
         pending.clear()
+        seen[item.endpoint] = gap
         yield _record(item, gap)
     yield from pending
+    if missed := max((gap - shown for shown in seen.values()), default=0):
+        yield Loss(missed, False, "lost after the last event of a driver")
     if info.end is End.UNLOADED:
         for endpoint in seen:
             yield _marker(UNLOADED, endpoint, time)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from kmclcheck.diagnostics import Diagnostic
+from kmclcheck.diagnostics import Diagnostic, Level
 from kmclcheck.model.event import Loss, TraceInfo
 from kmclcheck.traces.base import ByteSource
 from kmclcheck.traces.etw.builtin import mapping_for
+from kmclcheck.traces.etw.etl.manifest import PROVIDERS, ManifestEvents
 from kmclcheck.traces.etw.reader import EtwReader
 from kmclcheck.traces.etw.record import Record
 from kmclcheck.traces.options import ReadOptions
@@ -22,10 +23,30 @@ class TextReader(EtwReader):
     def __init__(
         self, source: ByteSource, info: TraceInfo, options: ReadOptions, make: Callable[[Report], Records]
     ) -> None:
+        def tell(text: str) -> None:
+            self.report(Diagnostic(Level.WARNING, f"{source.path}: {text}"))
+
         def records() -> Records:
+            manifest = ManifestEvents(tell)
             try:
-                yield from make(self.report)
+                for record in make(self.report):
+                    if isinstance(record, Record) and record.payload:
+                        _decode(record, manifest)
+                    yield record
             finally:
                 source.close()
 
         super().__init__(info, mapping_for(options), records(), lambda: source.bytes_read)
+
+
+def _decode(record: Record, manifest: ManifestEvents) -> None:
+    """Read the data of an event whose fields the tool did not know; the layout of KMCL's own is known."""
+    if record.guid not in PROVIDERS:
+        return
+    size = len(record.payload)
+    fields, why = manifest.decode(record.guid, record.id, record.version, record.payload, 0, size)
+    if fields is None:
+        record.damaged = why or record.damaged
+    else:
+        record.fields.update(fields)
+        record.damaged = ""

@@ -61,6 +61,7 @@ class EventBuilder:
         self._text: list[str] | None = None
         self._text_size = 0
         self._size = 0
+        self._failed = False  # tracerpt could not decode the event
         self._words: Attributes = {}
         self._repeats: dict[str, int] = {}
         self._record = Record()
@@ -89,6 +90,8 @@ class EventBuilder:
             self._fields_at = _FIELDS.get(name, 0)
             if name == "BinaryEventData":
                 self._listen()
+            elif name == "ProcessingErrorData":
+                self._failed = True
         elif self._fields_at:
             if level >= self._fields_at:
                 self._path.append(attributes.get("Name", name))
@@ -128,6 +131,8 @@ class EventBuilder:
             if self._text_size > MAX_TEXT or self._size > MAX_EVENT:
                 raise EventError(f"the text of a field is longer than {MAX_TEXT} characters")
             self._text.append(data)
+        elif not self.busy and not data.isspace():
+            raise EventError("text stands between the events")
 
     def _begin(self) -> None:
         self.busy = True
@@ -138,6 +143,7 @@ class EventBuilder:
         self._leaf = False
         self._text = None
         self._size = 0
+        self._failed = False
         self._words = {}
         self._repeats = {}
         line, offset = self._place()
@@ -189,6 +195,8 @@ class EventBuilder:
             record.provider = record.provider or word("DebugData.Component", "").strip()
         payload = word("BinaryEventData.BinaryEventData") or word("ProcessingErrorData.EventPayload")
         record.payload = _bytes(payload or "")
+        if payload or self._failed:
+            record.damaged = "tracerpt did not know its fields"
         return record
 
 

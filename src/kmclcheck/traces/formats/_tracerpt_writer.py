@@ -45,7 +45,7 @@ def write_xml(stream: BinaryIO, items: Iterable[Item], info: TraceInfo, encoding
 
 def _losses(lost: list[Loss]) -> Record:
     known = bool(lost) and all(loss.count is not None for loss in lost)
-    count = sum(loss.count or 0 for loss in lost)
+    count = sum(loss.count or 1 for loss in lost)
     # Nobody knows how many events stand in a lost buffer.
     return Record("", HEADER_GUID, "Header", {"EventsLost": count, "BuffersLost": 0 if known else 1})
 

@@ -26,6 +26,8 @@ MAX_FOREIGN = 100
 MAX_CPU = 0xFFFF
 _HELP = "write it anew: xperf -i LOG.etl -o LOG.txt -a dumper"
 _SNIFF = re.compile(r"\s*BeginHeader[ \t]*\r?\n")
+# Only these are left to the grammar.
+_SPECIAL = re.compile(r"[ \t]*(?:BeginHeader|EndHeader|OS Version:)")
 _PROCESS = re.compile(r".*\( *(-?[0-9]{1,10})\)")
 _LOST = re.compile(r" *(Events|Buffers) Lost: *([0-9]{1,12}) *", re.IGNORECASE)
 _TIME, _PROCESS_COLUMN, _THREAD, _CPU = "TimeStamp", "Process Name ( PID)", "ThreadID", "CPU"
@@ -65,26 +67,21 @@ class DumperRecords:
         yield from self._damage.take()
 
     def _line(self, line: str, number: int, offset: int) -> Records:
+        if _SPECIAL.match(line):
+            yield from self._special(line, number)
+            return
         cells = split_columns(line)
-        if self._in_header or cells[0] not in self._columns:
-            from kmclcheck.traces.formats._dumper_grammar import Kind, by_grammar
-
-            found = by_grammar(line)
-            if found.kind is Kind.BEGIN:
-                self._in_header = self._begun = True
-            elif found.kind is Kind.END:
-                self._in_header = False
-            elif not self._begun:
-                self._before += 1
-                if self._before > MAX_FOREIGN:
-                    raise self._foreign()
-                self._problem("expected BeginHeader", line, number)
-            elif found.kind is Kind.FACTS:
-                yield from self._facts(found.cells, number)
-            elif self._in_header:
-                self._declare(found.cells, line, number)
-            else:
-                self._problem(f"events named {cells[0][:60]!r} are not declared in the header", line, number)
+        if not self._begun:
+            self._before += 1
+            if self._before > MAX_FOREIGN:
+                raise self._foreign()
+            self._problem("expected BeginHeader", line, number)
+            return
+        if self._in_header:
+            self._declare(cells, line, number)
+            return
+        if cells[0] not in self._columns:
+            self._problem(f"events named {cells[0][:60]!r} are not declared in the header", line, number)
             return
         if cells[0] in _ABOUT:
             return
@@ -95,7 +92,20 @@ class DumperRecords:
         yield from self._damage.take()
         yield record
 
-    def _declare(self, cells: tuple[str, ...], line: str, number: int) -> None:
+    def _special(self, line: str, number: int) -> Records:
+        from kmclcheck.traces.formats._dumper_grammar import Kind, by_grammar
+
+        found = by_grammar(line)
+        if found.kind is Kind.BEGIN:
+            self._in_header = self._begun = True
+        elif found.kind is Kind.END and self._begun:
+            self._in_header = False
+        elif found.kind is Kind.FACTS and self._begun:
+            yield from self._facts(found.cells, number)
+        else:
+            self._problem("this is no row of an event, and no line of a header", line, number)
+
+    def _declare(self, cells: list[str], line: str, number: int) -> None:
         if len(self._columns) >= MAX_KINDS or len(cells) > MAX_COLUMNS:
             self._problem(f"more than {MAX_KINDS} kinds of events, or {MAX_COLUMNS} columns", line, number)
         else:

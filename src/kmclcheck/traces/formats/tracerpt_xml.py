@@ -33,8 +33,8 @@ _ROOTS = ("Events", "Event")
 _NEXT = re.compile(rb"<Event(?=[\s>/])")
 _NEXT_SIZE = len("<Event>")
 # Characters that XML forbids; a driver's string may hold them nevertheless.
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-_FORBIDDEN_ASCII = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_ALLOWED = bytes(n if n >= 0x20 or n in b"\t\n\r" else ord("?") for n in range(256))
+_NO_CHARACTERS = ("\ufffe".encode(), "\uffff".encode())
 _DECLARATION = re.compile(rb"\A\s*<\?xml[^>]*\?>")
 _NOT_LINE_END = re.compile(rb"[^\n]")
 # A document type is recognised, too, so that the reader can say what is wrong with it.
@@ -109,13 +109,12 @@ class XmlRecords:
             if first:
                 piece = piece[self._mark :]
                 self._file_at += self._mark
-            if self._encoding == UTF8 and not waiting and piece.isascii():
-                data = _FORBIDDEN_ASCII.sub(b"?", piece) if _FORBIDDEN_ASCII.search(piece) else piece
-            else:
-                text = decoder.decode(piece)
-                if _FORBIDDEN.search(text):
-                    text = _FORBIDDEN.sub("?", text)
-                data = text.encode()
+            data = piece
+            if self._encoding != UTF8 or waiting or not piece.isascii():
+                data = decoder.decode(piece).encode()
+                for character in _NO_CHARACTERS:
+                    data = data.replace(character, b"?")
+            data = data.translate(_ALLOWED)
             if first:
                 # The declaration may name an encoding in which the file no longer is.
                 first = False
