@@ -344,7 +344,7 @@ class ChannelCalls(Base):
         if self.random() < 0.3:
             yield self.random() * 3000
         # Whether a close that comes now is held back until PostStarted returned is not documented.
-        if channel.posts_apart:
+        if channel.posts_apart and "Started" in channel.slots:
             channel.posting = True
             self.endpoint.work(lambda thread: self._post(thread, channel), self.random() * 2000)
         elif not channel.leaving or self.random() < 0.5:

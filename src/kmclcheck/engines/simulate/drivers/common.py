@@ -62,6 +62,7 @@ class ChannelDriver(Driver):
         self.lost = False
         self.stuck = False
         self.pauses = 0
+        self._run = 0
         self.users = 0
         self.going = False
         self.early = lib.kernel.chance(self.eager)
@@ -285,15 +286,23 @@ class ChannelDriver(Driver):
 
     def started(self, t: Thread, channel: Channel) -> Task:
         yield from ()
+        self._run = self.pauses
         if self.early:
-            self.open_gate(self.pauses)
+            self.open_gate(self._run)
 
     def post_started(self, t: Thread, channel: Channel) -> Task:
-        self.open_gate(self.pauses)
+        self.open_gate(self.run_of(channel))
         yield from ()
 
+    def run_of(self, channel: Channel) -> int:
+        """Return how often the driver was suspended before the run that PostStarted is about.
+
+        It may be suspended again by now. If it is not told of Started, PostStarted holds Suspend back.
+        """
+        return self._run if "Started" in channel.slots else self.pauses
+
     def open_gate(self, pauses: int) -> None:
-        """From now on the driver may send, unless it had to pause since it looked."""
+        """From now on the driver may send, unless it was suspended since it began to run."""
         if pauses == self.pauses:
             self.gate = True
             self.wake.fire()

@@ -78,7 +78,7 @@ class NetworkClient(Traffic, ClientDriver):
         return status
 
     def post_started(self, t: Thread, channel: Channel) -> Task:
-        pauses = self.pauses
+        pauses = self.run_of(channel)
         if not self._announced:
             for question in ("version", "configuration"):
                 if pauses != self.pauses or (yield from self.lib.synchronous(t, channel, (question, 0))):

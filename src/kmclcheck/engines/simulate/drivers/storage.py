@@ -70,7 +70,7 @@ class StorageClient(_Storage, ClientDriver):
             yield from self.request(t, channel, early=True)
 
     def post_started(self, t: Thread, channel: Channel) -> Task:
-        pauses = self.pauses
+        pauses = self.run_of(channel)
         for step in STARTUP:
             if pauses != self.pauses or (yield from self.lib.synchronous(t, channel, (step, 0))):
                 return  # the channel closes
