@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kmclcheck.diagnostics import InputError
-from kmclcheck.traces import known_formats, open_trace
+from kmclcheck.traces import ReadOptions, known_formats, open_trace
 from tests.fuzz.text import FORMATS, seeds
 from tests.support.etw_text import sniffed
 
@@ -68,6 +68,16 @@ def test_the_suffix_lets_a_format_say_what_is_wrong(tmp_path: Path) -> None:
         path.write_text("some text, that is no trace\n")
         with pytest.raises(InputError, match=words):
             open_trace(str(path))
+
+
+def test_a_prefix_says_what_a_text_is(tmp_path: Path) -> None:
+    path = tmp_path / "some.log"
+    path.write_text("1 | 08/21/2025-09:46:11.496 | drv | hello\n")
+    with pytest.raises(InputError, match="no known trace format"):
+        open_trace(str(path))
+    reader = open_trace(str(path), options=ReadOptions(prefix="{cpu} | {time} | {component} | "))
+    assert list(reader) == []
+    assert reader.unmapped == {"drv/message": 1}
 
 
 def test_no_two_formats_share_a_suffix() -> None:

@@ -21,6 +21,9 @@ from kmclcheck.traces.base import (
 )
 from kmclcheck.traces.options import ReadOptions
 
+# The format whose lines begin as ReadOptions.prefix says.
+PREFIXED = "tracefmt"
+
 
 @cache
 def known_formats() -> dict[str, TraceFormat]:
@@ -51,7 +54,7 @@ def open_trace(
     try:
         if not source.head:
             raise input_error("the file is empty", path, "check that the capture wrote anything")
-        chosen = _choose(source) if format is None else known_formats()[format]
+        chosen = _choose(source, options) if format is None else known_formats()[format]
         return chosen.open(source, options)
     except BaseException:
         source.close()
@@ -70,7 +73,7 @@ def read_text(text: str, path: str = "<text>", defaults: TraceInfo | None = None
     return KmtraceReader(source, defaults=defaults, whole_last_line=True)
 
 
-def _choose(source: ByteSource) -> TraceFormat:
+def _choose(source: ByteSource, options: ReadOptions) -> TraceFormat:
     matching = [candidate for candidate in known_formats().values() if candidate.sniff(source.head)]
     if len(matching) == 1:
         return matching[0]
@@ -79,6 +82,9 @@ def _choose(source: ByteSource) -> TraceFormat:
         raise input_error(
             f"may be of several trace formats: {names}", source.path, "name one with --trace-format"
         )
+    # Lines with a prefix of one's own look like any text; who gives the prefix says what they are.
+    if options.prefix and not looks_binary(source.head):
+        return known_formats()[PREFIXED]
     # The right suffix lets the format itself say what is wrong with the content.
     suffixed = [f for f in known_formats().values() if source.path.lower().endswith(f.suffixes)]
     if len(suffixed) == 1 and not looks_binary(source.head):
