@@ -328,7 +328,7 @@ class Store:
             name != kind and not info.kind.scoped and (other := info.live.get(endpoint_key)) is not None
             and other.epoch == info.now and other.complete and not other.state.maybe_dead
             for name, info in self.kinds.items()
-            if name != "thread"
+            if name != "thread" and not info.told
         )  # fmt: skip
 
     def born(self, old: Obj) -> Obj:
