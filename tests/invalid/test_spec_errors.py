@@ -10,7 +10,14 @@ from kmclcheck.diagnostics import Diagnostic, InputError
 from kmclcheck.speclang import load_spec
 from kmclcheck.speclang.lowering import compile_spec
 
-BASE = """spec demo
+RINGS = (
+    "record Put(in Ring: RING, in Bytes: UINT32) unordered "
+    "object ring RING { field hot : { No, Yes } = No absent { No } field puts : counter }"
+)
+BASE = (
+    "spec demo "
+    + RINGS
+    + """
 status STATUS_OK = 0
 constant BIT = 1
 object file HFILE {
@@ -30,6 +37,7 @@ function Lock(in File: HFILE, in Range: UINT32 as lock) : NTSTATUS
 callback OnGone(in File: HFILE) : VOID
 group Both = Use, Close
 """
+)
 RULE = """rule %s {
     driver error core
     on file
@@ -91,6 +99,41 @@ CASES = {
     "scope": (rule().replace("on file", "on fil"), "unknown object `fil`", "`file`"),
     "placeholder": (rule(more='message "{file.lief}"'), "unknown placeholder `{file.lief}`", "{file.life}"),
     "prelude": (rule(more='passes """\n%include Nope\n"""'), "unknown prelude `Nope`", None),
+    # records, counters
+    "phase-record": (rule("at Put.call require true"), "`Put` is a record and has no `.call`", "`.whole`"),
+    "phase-whole": (rule("at Use.whole require true"), "`Use` is a function and has no `.whole`", "`.call`"),
+    "record-returns": ("record R(in Ring: RING) : NTSTATUS", "`R` is a record and returns nothing", None),
+    "record-out": ("record R(out Ring: RING)", "`R` is a record: all it has is `in`", None),
+    "record-recorded": (
+        "record R(in Ring: RING) { recorded when ring.hot is No }",
+        "`R` is a record and has no `recorded when`",
+        "declares it",
+    ),
+    "unordered": ("function F() unordered", "only a record can be unordered", None),
+    "record-status": (
+        rule("at Put.whole require succeeded").replace("on file", "on ring"),
+        "`Put.whole` has no status",
+        None,
+    ),
+    "record-latest": (
+        rule("at Put.whole require latest").replace("on file", "on ring"),
+        "`latest` has a meaning only at a return",
+        None,
+    ),
+    "counter-set": ("set ring.puts = Bytes on Put.whole", "`ring.puts` is a counter", "use `add`"),
+    "counter-add": ("add 1 to file.size on Use.call", "`file.size` is not a counter", "use `set`"),
+    "counter-is-set": (
+        rule("at Put.whole require ring.puts is set").replace("on file", "on ring"),
+        "`ring.puts` is a counter and always set",
+        "compare it",
+    ),
+    "any-named": ("machine ring.hot { * -> Yes on any Put.whole }", "names its `ring`", "leave out `any`"),
+    "any-seen": ("machine ring.hot { seen Yes on any Close.call }", "nothing is seen of one", None),
+    "any-own": (
+        "machine ring.hot { * -> Yes on any Close.call when ring.hot is No }",
+        "names no `ring`",
+        None,
+    ),
     # kinds of operands
     "number-field": (at("file.life == 3"), "`file.life` is not a number", "is VALUE"),
     "bare-enum": (at("file.life"), "`file.life` is not a boolean field", "None, Open, Closed"),

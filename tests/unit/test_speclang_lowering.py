@@ -110,9 +110,36 @@ def test_predicate_and_negation_normal_form(spec: Spec) -> None:
 
 
 def test_assignments(spec: Spec) -> None:
-    first, second = spec.assignments
-    assert (first.value, first.event) == (e.Arg("Return"), ("FileSize", Phase.RET))
+    added, *_, first, second = spec.assignments
+    assert (added.value, added.event, added.adds) == (e.Arg("Bytes"), ("DiskWrote", Phase.WHOLE), True)
+    assert (first.value, first.event, first.adds) == (e.Arg("Return"), ("FileSize", Phase.RET), False)
     assert second.value is None
+
+
+def test_records(spec: Spec) -> None:
+    wrote, lost = spec.events["DiskWrote"], spec.events["DiskLost"]
+    assert (wrote.record, wrote.unordered, wrote.entry, wrote.exit) == (
+        True, False, Phase.WHOLE, Phase.WHOLE
+    )  # fmt: skip
+    assert (lost.record, lost.unordered) == (True, True)
+    assert {name for name, event in spec.events.items() if event.record} == {"DiskWrote", "DiskLost"}
+
+
+def test_counters(spec: Spec) -> None:
+    block = spec.kinds["block"]
+    assert block.numbers["writes"].counter
+    assert not spec.kinds["file"].numbers["size"].counter
+    assert spec.rules["disk-blocks"].checks[0].require == e.And(
+        (
+            e.Compare(e.CompareOp.GT, e.Scalar("block", "writes", True), e.Number(0)),
+            e.FieldIn("disk", "doubt", frozenset({"No"})),
+        )
+    )
+
+
+def test_any(spec: Spec) -> None:
+    (line,) = lines(spec, "disk.doubt", "OnFileGone", Phase.IN)
+    assert (line.anywhere, line.via_parent, line.targets) == (True, False, {"Yes"})
 
 
 def test_group_makes_one_check_each(spec: Spec) -> None:
