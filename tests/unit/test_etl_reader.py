@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import threading
+import tracemalloc
 from pathlib import Path
 from struct import pack
 
@@ -372,6 +373,21 @@ def test_a_named_pipe(tmp_path: Path) -> None:
     writer.start()
     assert len(list(open_trace(str(path)))) == 60
     writer.join()
+
+
+def test_memory_stays_far_below_the_size_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "trace.etl"
+    path.write_bytes(
+        log(*(Put(n, shim("VmbChannelStart.call", n, n), n % 4) for n in range(15_000)), buffer_size=8192)
+    )
+    size = path.stat().st_size
+    reader = open_trace(str(path))
+    tracemalloc.start()
+    count = sum(1 for _ in reader)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 15_000
+    assert peak < size / 10
 
 
 def test_a_file(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ explains the file.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -26,6 +27,8 @@ _GUID = re.compile(r"\{?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\}
 _NAME = re.compile(r"[A-Za-z_]\w*")
 MAX_RULES = 1000
 MEMORY = 4096
+# Longer names are no parameters, and native traces could not hold them.
+MAX_NAME = 128
 
 
 class MappingError(ValueError):
@@ -108,13 +111,32 @@ class Rule:
         return values
 
 
+class _Parameters:
+    """Names of fields seen so far, and those of them that can name a parameter. Bounded."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+        self.good: set[str] = set()
+
+    def learn(self, names: Iterable[str]) -> None:
+        if len(self.seen) > MEMORY:
+            self.seen.clear()
+            self.good.clear()
+        short = [name for name in names if len(name) <= MAX_NAME]
+        self.seen.update(short)
+        self.good.update(name for name in short if _NAME.fullmatch(name))
+
+
 class _Shape:
     """A rule for events of one kind whose function and phase are settled by their provider and name.
 
     It makes the events that ``_event`` makes, at a third of the cost; nearly all events are of this sort.
     """
 
-    def __init__(self, rule: Rule, names: dict[str, FieldValue], name: str, phase: Phase) -> None:
+    def __init__(
+        self, rule: Rule, names: dict[str, FieldValue], name: str, phase: Phase, parameters: _Parameters
+    ) -> None:
+        self._parameters = parameters
         self._name = name
         self._phase = phase
         self._used = _used(rule) | names.keys()
@@ -122,9 +144,6 @@ class _Shape:
             n: v for n, v in names.items() if n not in _used(rule) and _NAME.fullmatch(n)
         }
         self._constants |= rule.constants
-        # Names of fields seen so far, and those of them that are parameters.
-        self._seen: set[str] = set()
-        self._good: set[str] = set()
         # No field is named None, so what a rule does not name is found nowhere.
         self._keys: list[Any] = [rule.parts.get(part) for part in _PARTS]
         self._endpoint = str(names.get(rule.parts.get("endpoint", ""), ""))
@@ -132,10 +151,10 @@ class _Shape:
     def make(self, record: Record) -> Event:
         """Return the event that the record means."""
         fields = record.fields
-        good = self._good
-        if not fields.keys() <= self._seen:
-            self._learn(fields)
-        args: dict[str, ArgValue] = {n: v for n, v in fields.items() if n in good}
+        good, used = self._parameters.good, self._used
+        if not fields.keys() <= self._parameters.seen:
+            self._parameters.learn(fields)
+        args: dict[str, ArgValue] = {n: v for n, v in fields.items() if n in good and n not in used}
         if self._constants:
             args.update(self._constants)
         get = fields.get
@@ -152,15 +171,8 @@ class _Shape:
             self._endpoint if endpoint is None else str(endpoint), record.line, record.offset,
         )  # fmt: skip
 
-    def _learn(self, fields: dict[str, FieldValue]) -> None:
-        if len(self._seen) > MEMORY:
-            self._seen.clear()
-            self._good.clear()
-        self._seen.update(fields)
-        self._good.update(n for n in fields if n not in self._used and _NAME.fullmatch(n))
 
-
-def _shape(rule: Rule, names: dict[str, FieldValue]) -> _Shape | None:
+def _shape(rule: Rule, names: dict[str, FieldValue], parameters: _Parameters) -> _Shape | None:
     """Return the shape of the events that have these names, ``None`` if their fields decide more."""
     if rule.marks or rule.message is not None or rule.where or rule.args is not None or rule.keys:
         return None
@@ -168,7 +180,9 @@ def _shape(rule: Rule, names: dict[str, FieldValue]) -> _Shape | None:
         return None
     event = _event(rule, Record(), names)
     settled = {n for t in (rule.function, rule.phase) if t is not None for n in t.names}
-    return _Shape(rule, names, event.name, event.phase) if event and settled <= names.keys() else None
+    if event is None or not settled <= names.keys():
+        return None
+    return _Shape(rule, names, event.name, event.phase, parameters)
 
 
 _Candidate = tuple[Rule, dict[str, FieldValue], _Shape | None]
@@ -181,6 +195,7 @@ class Mapping:
         self.rules = rules
         self.used: Rule | None = None
         self._known: dict[tuple[object, ...], list[_Candidate]] = {}
+        self._parameters = _Parameters()
 
     def __add__(self, other: Mapping) -> Mapping:
         """Return both, this one first."""
@@ -223,7 +238,7 @@ class Mapping:
         rules = self._known.get(kind)
         if rules is None:
             rules = [
-                (rule, names, _shape(rule, names))
+                (rule, names, _shape(rule, names, self._parameters))
                 for rule in self.rules
                 if (names := rule.names(record)) is not None
             ]
@@ -252,7 +267,9 @@ def _event(rule: Rule, record: Record, values: dict[str, FieldValue]) -> Event |
     else:
         used = _used(rule)
         # A nested or odd name can be no parameter, and native traces could not hold it.
-        args = {n: v for n, v in values.items() if n not in used and _NAME.fullmatch(n)}
+        args = {
+            n: v for n, v in values.items() if n not in used and len(n) <= MAX_NAME and _NAME.fullmatch(n)
+        }
     for ours, theirs_all in rule.keys.items():
         args[ours] = _key([values.get(theirs, "") for theirs in theirs_all])
     args.update(rule.constants)

@@ -18,7 +18,7 @@ EVENTS_LOST, BUFFER_LOST, WIDE_CPU, COMPRESSED = 0x2, 0x4, 0x20, 0x40
 MAX_BUFFER = 16 << 20
 MIN_STRIDE = 1024
 # Real buffers shrink to a third or a tenth, and further if long descriptions repeat themselves.
-MAX_EXPANSION = 256
+MAX_EXPANSION = 128
 # So much of a compressed buffer is enough to see the time of its first record.
 _PREVIEW, _PREVIEW_EXPANDED = 160, 64
 
@@ -51,14 +51,18 @@ def read_head(data: bytes, offset: int) -> BufferHead | None:
     return head if head.compressed or filled <= size else None
 
 
+def expected_size(head: BufferHead, size: int) -> int:
+    """Return how many bytes a buffer holds at most, of which ``size`` bytes follow its header in the file."""
+    return min(head.filled - BUFFER_HEADER, MAX_EXPANSION * size if head.compressed else size)
+
+
 def contents(head: BufferHead, data: bytes, report: Callable[[str, int], None] | None = None) -> bytes:
     """Return what a buffer holds, from its bytes after the header; what is damaged is reported."""
     size = head.filled - BUFFER_HEADER
     if not head.compressed:
         return data[:size]
-    limit = min(size, MAX_EXPANSION * len(data))
     try:
-        found = expand(data, limit)
+        found = expand(data, expected_size(head, len(data)))
     except CompressionError as error:
         found = error.whole
         if report is not None:

@@ -27,7 +27,7 @@ _NOBODY = 0xFFFFFFFF
 # Kinds of events, providers and labels that are remembered; a full memory is emptied.
 MEMORY = 4096
 # Descriptions can be long, so their bytes are limited, too.
-MEMORY_BYTES = 8 << 20
+MEMORY_BYTES = 1 << 20
 _NO_FIELDS: dict[str, FieldValue] = {}  # shared: nobody changes a record's fields
 
 KERNEL = "Windows Kernel"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from heapq import heapify, heappop, heapreplace
 
-from kmclcheck.traces.etw.etl.buffers import BufferHead, Queue, contents, read_head
+from kmclcheck.traces.etw.etl.buffers import BufferHead, Queue, contents, expected_size, read_head
 from kmclcheck.traces.etw.etl.header import BUFFER_HEADER
 from kmclcheck.traces.etw.etl.input import RandomInput
 from kmclcheck.traces.etw.etl.records import PLACE_BITS, scan
@@ -174,7 +174,7 @@ class Merge:
         size = head.filled if not head.compressed else head.size
         body = self._data.at(offset + BUFFER_HEADER, size - BUFFER_HEADER)
         room = self._limit - self._open_bytes
-        if head.filled > room:
+        if expected_size(head, len(body)) > room:
             self.damage("too many large buffers are open at the same time", offset, quiet)
             return Opened(b"", [], [])
 

@@ -135,23 +135,18 @@ def _numbers(run: list[Field]) -> Step:
     layout = Struct("<" + "".join(_FIXED[field.type] for field in run))
     names = [field.name for field in run]
     converters = [(i, convert) for i, field in enumerate(run) if (convert := _converter(field)) is not None]
-    # If the data ends within the row, what is whole is still of use in a message.
-    single = [_one(field) for field in run] if len(run) > 1 else []
 
     def step(reading: _Reading) -> None:
-        if single and reading.at + layout.size > reading.end:
-            for read in single:
-                read(reading)
+        if len(run) > 1 and reading.at + layout.size > reading.end:
+            # If the data ends within the row, what is whole is still of use in a message.
+            for field in run:
+                _numbers([field])(reading)
         found = list(layout.unpack_from(reading.data, reading.take(layout.size)))
         for index, convert in converters:
             found[index] = convert(found[index])
         reading.fields.update(zip(names, found, strict=True))
 
     return step
-
-
-def _one(field: Field) -> Step:
-    return _numbers([field])
 
 
 def _step(field: Field) -> Step:
