@@ -225,6 +225,8 @@ class Monitor:
                 entered.faulty = any(b.rule.party is Party.DRIVER for b in told)
         elif plan.tracked and frame is not None:
             stacks.untrack(run, frame)
+        elif run.store.crowded:
+            self.endings.make_room()
         if run.watched:
             family = [*objs.values(), *(o.parent for o in objs.values() if o.parent is not None)]
             stacks.watch(run, thread, list(dict.fromkeys(family)))
@@ -237,8 +239,6 @@ class Monitor:
                 self.endings.object_ended(event, thread, frame, objs, primary)
         if run.store.visitors:
             run.store.dismiss()
-        if run.store.crowded:
-            self.endings.make_room()
         if ties is not None:
             ties.after(event, thread, objs, run.ledger.findings[findings:])
 
