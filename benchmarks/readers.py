@@ -56,7 +56,8 @@ def write_csv(stream: BinaryIO, items: Iterable[Item], info: TraceInfo) -> None:
         stream.write(
             f"{record.provider}, {record.event}, 0, 0, 0, 4, 0, 0, 0x0000000000000000, "
             f"{record.pid or 0:#010x}, {record.tid or 0:#010x}, {record.cpu or 0:8}, , , "
-            f"{{00000000-0000-0000-0000-000000000000}}, , {FILETIME + (record.time or 0) // 100}, 0, 0, {user}\n".encode()
+            f"{{00000000-0000-0000-0000-000000000000}}, , {FILETIME + (record.time or 0) // 100}, "
+            f"0, 0, {user}\n".encode()
         )
 
 

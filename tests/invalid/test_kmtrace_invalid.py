@@ -201,7 +201,7 @@ def test_missing_first_line(tmp_path: Path) -> None:
 
 
 def test_unknown_format(tmp_path: Path) -> None:
-    message = failure(tmp_path, b"hello\n", "a.txt")
+    message = failure(tmp_path, b"hello\n", "a.trace")
     assert "is of no known trace format; it begins with 'hello'" in message
     assert "kmtrace" in message
     assert "unknown trace format 'nope'" in failure(tmp_path, b"hello\n", format="nope")

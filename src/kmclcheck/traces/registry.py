@@ -94,7 +94,10 @@ def _choose(source: ByteSource, options: ReadOptions) -> TraceFormat:
 
 def _unknown(source: ByteSource) -> InputError:
     known = "; ".join(f"{f.name} ({f.title})" for f in known_formats().values())
-    help = f"known formats: {known}; --trace-format NAME takes a file as that format"
+    help = (
+        f"known formats: {known}; --trace-format NAME takes a file as that format, "
+        "--trace-prefix says how the lines of a text from tracefmt begin"
+    )
     if looks_binary(source.head):
         return binary_error(source, help)
     found = source.head.split(b"\n", 1)[0][:60].decode("utf-8", "replace").strip()

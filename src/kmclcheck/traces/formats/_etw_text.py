@@ -8,7 +8,6 @@ from kmclcheck.diagnostics import Diagnostic, Level
 from kmclcheck.model.event import Loss, TraceInfo
 from kmclcheck.traces.base import ByteSource
 from kmclcheck.traces.etw.builtin import mapping_for
-from kmclcheck.traces.etw.etl.manifest import PROVIDERS, ManifestEvents
 from kmclcheck.traces.etw.reader import EtwReader
 from kmclcheck.traces.etw.record import Record
 from kmclcheck.traces.options import ReadOptions
@@ -27,11 +26,12 @@ class TextReader(EtwReader):
             self.report(Diagnostic(Level.WARNING, f"{source.path}: {text}"))
 
         def records() -> Records:
-            manifest = ManifestEvents(tell)
+            decode: Callable[[Record], None] | None = None
             try:
                 for record in make(self.report):
                     if isinstance(record, Record) and record.payload:
-                        _decode(record, manifest)
+                        decode = decode or _decoder(tell)
+                        decode(record)
                     yield record
             finally:
                 source.close()
@@ -39,14 +39,21 @@ class TextReader(EtwReader):
         super().__init__(info, mapping_for(options), records(), lambda: source.bytes_read)
 
 
-def _decode(record: Record, manifest: ManifestEvents) -> None:
-    """Read the data of an event whose fields the tool did not know; the layout of KMCL's own is known."""
-    if record.guid not in PROVIDERS:
-        return
-    size = len(record.payload)
-    fields, why = manifest.decode(record.guid, record.id, record.version, record.payload, 0, size)
-    if fields is None:
-        record.damaged = why or record.damaged
-    else:
-        record.fields.update(fields)
-        record.damaged = ""
+def _decoder(tell: Callable[[str], None]) -> Callable[[Record], None]:
+    """Return what reads the data of events whose fields the tool did not know; KMCL's are known here."""
+    from kmclcheck.traces.etw.etl.manifest import PROVIDERS, ManifestEvents
+
+    manifest = ManifestEvents(tell)
+
+    def decode(record: Record) -> None:
+        if record.guid not in PROVIDERS:
+            return
+        size = len(record.payload)
+        fields, why = manifest.decode(record.guid, record.id, record.version, record.payload, 0, size)
+        if fields is None:
+            record.damaged = why or record.damaged
+        else:
+            record.fields.update(fields)
+            record.damaged = ""
+
+    return decode

@@ -51,7 +51,7 @@ class EventBuilder:
         self.records: list[Record] = []
         self._place = place
         self.busy = False  # inside an event
-        # Raised at every call: a parser that swallows input without calling meets something endless.
+        # Raised by every tag and text: a parser that goes on without either is inside something endless.
         self.steps = 0
         self._top = 0
         self._section = ""
@@ -105,7 +105,6 @@ class EventBuilder:
 
     def end(self, name: str) -> None:
         """Take an end tag. Raises EventError."""
-        self.steps += 1
         level = self.depth - self._top
         self.depth -= 1
         if not self.busy:
@@ -116,7 +115,8 @@ class EventBuilder:
                 self._leaf = False
             self._path.pop()
         elif self._text is not None:
-            self._words[f"{self._section}.{name.rpartition(':')[2]}"] = "".join(self._text)
+            name = name.rpartition(":")[2] if ":" in name else name
+            self._words[f"{self._section}.{name}"] = "".join(self._text)
         self._text = None
         if level == 0:
             self.busy = False
