@@ -53,3 +53,25 @@ def test_as_many_returns_as_calls_end_all_of_them() -> None:
         "call VmbChannelPacketFail tid=7 PacketCompletionContext=0x31\n"
     )  # fmt: skip
     assert ("incoming-fail-inline", 0x31) in faults(text)
+
+
+LOST_CALL = (
+    "%kmtrace 1\n%records all\n"
+    "call VmbPacketInitialize tid=4 Channel=0x10 VmbPacket=0x20 ByteCount=384\n"
+    "%lost 1\n"
+    "call VmbPacketSetCompletionRoutine tid=4 PacketObject=0x20\n"
+    "ret VmbPacketSetCompletionRoutine tid=4\n"
+    "call VmbPacketSend tid=4 PacketObject=0x20 Flags=1\n"
+    "ret VmbPacketSend tid=4 status=0\n"
+    "%lost 1\n"
+    "ret VmbPacketInitialize tid=4 status=0 {handle}\n"
+    "in EvtVmbPacketCompletionRoutine tid=0xc Packet=0x20 Status=0\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("handle", "found"), [("", False), ("VmbPacket=0x30", False), ("VmbPacket=0x20", True)]
+)
+def test_after_a_loss_a_return_may_be_that_of_a_lost_call(handle: str, found: bool) -> None:
+    # Which packet was made anew? If 0x20, it was not sent since, and must not be completed.
+    assert (("lg-completion-exactly-once", 0x20) in faults(LOST_CALL.format(handle=handle))) is found

@@ -9,7 +9,15 @@ from kmclcheck.semantics.stepper_world import Frame, Thread, World
 
 
 def leave(world: World, event: Event, index: EventIndex, thread: Thread) -> tuple[Frame | None, bool]:
-    """Take away the frame that a return belongs to; say whether it shows that records are missing."""
+    """Take away the frame that a return belongs to; say whether it shows that records are missing.
+
+    A return that may be that of a call nobody saw belongs to none.
+    """
+    found, lost = _leave(world, event, index, thread)
+    return (None if found is not None and found.doubted else found), lost
+
+
+def _leave(world: World, event: Event, index: EventIndex, thread: Thread) -> tuple[Frame | None, bool]:
     own = [f for f in thread.open if _fits(world, event, index, f)]
     others = [] if thread.identified and own else world.strangers(thread)
     fitting = own + [f for t in others for f in t.open if _fits(world, event, index, f)]

@@ -60,7 +60,10 @@ class Thing:
 
 @dataclass(eq=False)
 class Frame:
-    """A call or callback that is running, or (not ``certain``) may be."""
+    """A call or callback that is running, or (not ``certain``) may be.
+
+    ``doubted``: events were lost since, so that a return that fits may be that of a call nobody saw.
+    """
 
     name: str
     event: Event
@@ -69,6 +72,7 @@ class Frame:
     held: dict[str, Thing]
     primary: str | None
     certain: bool = True
+    doubted: bool = False
     faulty: bool = False
     overlaps: dict[str, Truth4] = field(default_factory=dict)
     latch: dict[Expr, Truth4] = field(default_factory=dict)
@@ -150,6 +154,8 @@ class World:
             thread.based = False
             for frame in thread.frames:
                 frame.certain = False
+            for frame in thread.open:
+                frame.doubted = True
             if thread.thing is not None:
                 thread.thing.forget()
 

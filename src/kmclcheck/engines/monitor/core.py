@@ -118,11 +118,22 @@ class Monitor:
             frame: Frame | None = None
             if not plan.entry:
                 frames = thread.frames
-                if frames and not args and frames[-1].name == plan.name and thread.identified:
+                if (
+                    frames
+                    and not args
+                    and thread.identified
+                    and (top := frames[-1]).name == plan.name
+                    and top.certain
+                ):
                     frame = frames.pop()
                 else:
                     frame = stacks.leave(run, event, plan, thread)
-            if plan.inert and frame is not None and frame.version >= 0 and self._ties is None:
+            if (
+                plan.inert
+                and frame is not None
+                and frame.version >= 0
+                and (self._ties is None or event.seq is not None)
+            ):
                 self._pass(event, plan, thread, frame)
                 continue
             status = event.status

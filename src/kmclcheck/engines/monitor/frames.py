@@ -15,11 +15,12 @@ class Frame:
     """A call or callback that is running, or (``certain`` false) may be.
 
     ``version`` is the store's at the entry. ``objs`` are the objects of its entry by kind, parents
-    included. ``faulty``: the entry itself broke a driver's rule.
+    included. ``faulty``: the entry itself broke a driver's rule. ``doubted``: events were lost since, so a
+    return that fits may be that of a call nobody saw.
     """
 
-    __slots__ = ("certain", "event", "faulty", "latch", "name", "number", "objs", "overlaps", "serial",
-                 "thread", "version")  # fmt: skip
+    __slots__ = ("certain", "doubted", "event", "faulty", "latch", "name", "number", "objs", "overlaps",
+                 "serial", "thread", "version")  # fmt: skip
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class Frame:
         self.objs = objs
         self.version = version
         self.certain = True
+        self.doubted = False
         self.faulty = False
         self.overlaps: dict[str, Truth4] | None = None
         self.latch: dict[Expr, Truth4] | None = None
@@ -108,6 +110,10 @@ class Thread:
         self.base = False
         for frame in self.frames:
             frame.certain = False
+            frame.doubted = True
+        for kept in self.maybe.values():
+            for frame in kept:
+                frame.doubted = True
 
     def inside(self, names: tuple[str, ...], obj: Obj | None) -> Truth4:
         """Return whether the thread is inside one of the named calls (on the object, if given)."""

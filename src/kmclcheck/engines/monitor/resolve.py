@@ -127,6 +127,7 @@ def _find(run: Run, event: Event, slot: Slot, handle: int, objs: dict[str, Obj])
 def nobody(run: Run, plan: EventPlan, kind: str, event: Event) -> Obj:
     """Stand in for an object the record does not name; whoever it was may have changed."""
     info = run.store.kinds[kind]
+    run.vague = run.count
     if kind in plan.effects:
         run.store.doubt(info)
         info.why = info.why or f"a record does not name its {kind}"

@@ -15,7 +15,19 @@ OPEN_CALLS_KEPT = 256
 
 
 def leave(run: Run, event: Event, plan: EventPlan, thread: Thread) -> Frame | None:
-    """Leave the frame a return belongs to, and return it. A return without its call means losses."""
+    """Leave the frame a return belongs to, and return it. A return without its call means losses.
+
+    Nothing is returned if the return may be that of a call that was lost; then it tells what its own record
+    says, and no more.
+    """
+    found = _left(run, event, plan, thread)
+    if found is not None and found.doubted:
+        untrack(run, found)
+        return None
+    return found
+
+
+def _left(run: Run, event: Event, plan: EventPlan, thread: Thread) -> Frame | None:
     frames = thread.frames
     if frames and thread.identified:
         top = frames[-1]
@@ -100,9 +112,10 @@ def enter(run: Run, event: Event, thread: Thread, objs: dict[str, Obj], plan: Ev
     run.serial += 1
     serial = run.serial
     frame = Frame(plan.name, event, thread, serial, run.count, objs, run.store.version)
+    if run.vague == run.count:
+        # The return may name what the call did not.
+        frame.version = -1
     if plan.primary is not None and (primary := objs.get(plan.primary)) is not None:
-        if primary.temporary:
-            frame.version = -1
         parent = primary.parent
         if parent is not None and parent.kind not in objs:
             objs[parent.kind] = parent

@@ -32,6 +32,8 @@ class Run:
         self.ledger = Ledger(spec, index.rules)
         self.threads: dict[object, Thread] = {}
         self.count = 0
+        # The number of the latest event that did not name all its objects.
+        self.vague = 0
         self.lost = 0
         self.serial = 0
         self.watched = 0
