@@ -1,0 +1,133 @@
+"""Models of the solver as records of a trace."""
+
+from __future__ import annotations
+
+from kmclcheck.engines.symbolic.alphabet import Call, entry_arguments
+from kmclcheck.engines.symbolic.circuit import Bits, Lit
+from kmclcheck.engines.symbolic.cone import is_output
+from kmclcheck.engines.symbolic.state import Layout
+from kmclcheck.engines.symbolic.unroll import Trace
+from kmclcheck.model.event import ArgValue, Event
+from kmclcheck.model.spec import EventDecl
+
+_STEP = 100
+
+
+def records(trace: Trace, length: int) -> tuple[list[Event], list[dict[str, dict[str, str]]]]:
+    """Return the records of a model, and the fields of every object after each."""
+    wanted = [lit for lits in (*trace.records[:length], *trace.states[: length + 1]) for lit in lits]
+    values = trace.solver.values(wanted)
+    events: list[Event] = []
+    states: list[dict[str, dict[str, str]]] = []
+    stacks: dict[int, list[str]] = {}
+    for number in range(length):
+        events.append(_Record(trace, number, values).event(stacks))
+        states.append(_state(trace, number + 1, values))
+    return events, states
+
+
+class _Record:
+    def __init__(self, trace: Trace, number: int, values: dict[Lit, bool]) -> None:
+        system = trace.system
+        self.layout = system.layout
+        self.number = number
+        self.bits = {1: True}
+        for source, lit in zip(system.inputs, trace.records[number], strict=True):
+            self.bits[source] = values[lit]
+        self.record = system.step.record
+
+    def _true(self, lit: Lit) -> bool:
+        return self.bits[lit] if lit > 0 else not self.bits[-lit]
+
+    def _first(self, lits: tuple[Lit, ...]) -> int | None:
+        return next((at for at, lit in enumerate(lits) if self._true(lit)), None)
+
+    def _number(self, bits: Bits) -> int:
+        return sum(1 << at for at, lit in enumerate(bits) if self._true(lit))
+
+    def event(self, stacks: dict[int, list[str]]) -> Event:
+        record, layout = self.record, self.layout
+        thread = self._first(record.thread) or 0
+        stack = stacks.setdefault(thread, [])
+        entry = not self._true(record.leave)
+        if entry:
+            stack.append(next(name for name, lit in record.enter.items() if self._true(lit)))
+        call = layout.alphabet.calls[stack[-1] if entry else stack.pop()]
+        args = self._entry_args(call) if entry else self._exit_args(call)
+        status = None
+        if not entry and call.returns_status:
+            status = layout.alphabet.statuses[self._first(record.status) or 0]
+        return Event(
+            call.name, call.decl.entry if entry else call.decl.exit, args, status, self.number + 1,
+            (self.number + 1) * _STEP, thread, 4, 0x10 + 4 * thread,
+            self._number(record.irql) if entry else 0, line=self.number + 1,
+        )  # fmt: skip
+
+    def _entry_args(self, call: Call) -> dict[str, ArgValue]:
+        known = entry_arguments(self.layout.cone, call)
+        args: dict[str, ArgValue] = {}
+        handles = {param: kind for kind, param in call.decl.objects.items()}
+        for param in call.decl.params:
+            kind = handles.get(param.name)
+            if is_output(call.decl, param.name) and kind not in call.named:
+                continue
+            if kind is not None:
+                args[param.name] = self._handle(kind)
+            elif param.name in known:
+                args[param.name] = self._number(self.record.args[param.name])
+            else:
+                args[param.name] = harmless(call.decl, param.name)
+        return args
+
+    def _exit_args(self, call: Call) -> dict[str, ArgValue]:
+        args: dict[str, ArgValue] = {name: self._number(self.record.args[name]) for name in call.given}
+        if call.made is not None and self._first(self.record.objects[call.made]) is not None:
+            args[call.decl.objects[call.made]] = self._handle(call.made)
+        elif "Return" in call.decl.objects.values() and call.made is not None:
+            args["Return"] = 0
+        return args
+
+    def _handle(self, kind: str) -> int:
+        at = self._first(self.record.objects[kind]) if self.layout.several(kind) else 0
+        return handle(self.layout, kind, at or 0)
+
+
+def handle(layout: Layout, kind: str, at: int) -> int:
+    """Return the handle of an object: an address, or a small number for what is numbered."""
+    if layout.spec.kinds[kind].scoped:
+        return at + 1
+    return 0x1000 * (list(layout.spec.kinds).index(kind) + 1) + 0x10 * (at + 1)
+
+
+def harmless(decl: EventDecl, name: str) -> int:
+    """Return a value of an argument that nothing in the cone asks about."""
+    param = next(p for p in decl.params if p.name == name)
+    if param.type == "BOOLEAN":
+        # Behind a pointer: a routine is registered. Of the call itself: nothing special is asked for.
+        return 1 if param.extra else 0
+    return 0 if param.optional else 1
+
+
+def _state(trace: Trace, number: int, values: dict[Lit, bool]) -> dict[str, dict[str, str]]:
+    layout = trace.system.layout
+    bits = iter(trace.states[number])
+    state = layout.free(lambda: next(bits))
+    found: dict[str, dict[str, str]] = {}
+    for kind, things in state.things.items():
+        for at, thing in enumerate(things):
+            if not _true(values, thing.known):
+                continue
+            fields = found[f"{kind} 0x{handle(layout, kind, at):x}"] = {}
+            for name, lits in thing.fields.items():
+                order = layout.spec.kinds[kind].enums[name].values
+                fields[name] = " or ".join(
+                    v for v, lit in zip(order, lits, strict=True) if _true(values, lit)
+                )
+            for name, (is_set, number_bits) in thing.numbers.items():
+                value = sum(1 << n for n, lit in enumerate(number_bits) if _true(values, lit))
+                fields[name] = str(value) if _true(values, is_set) else "not set"
+    return found
+
+
+def _true(values: dict[Lit, bool], lit: Lit) -> bool:
+    return True if lit == 1 else False if lit == -1 else values[lit]

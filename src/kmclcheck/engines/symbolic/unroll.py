@@ -1,0 +1,109 @@
+"""The transition relation laid out step by step from the start, for a solver."""
+
+from __future__ import annotations
+
+from kmclcheck.engines.symbolic.alphabet import FAILURE, SUCCESS, Alphabet
+from kmclcheck.engines.symbolic.bounds import Bounds
+from kmclcheck.engines.symbolic.circuit import FALSE, Circuit, Lit
+from kmclcheck.engines.symbolic.cone import Cone
+from kmclcheck.engines.symbolic.ends import Ends
+from kmclcheck.engines.symbolic.faults import Reporting
+from kmclcheck.engines.symbolic.solver import Solver
+from kmclcheck.engines.symbolic.state import Layout, State
+from kmclcheck.engines.symbolic.step import Step
+from kmclcheck.model.spec import Spec
+
+
+class System:
+    """The circuits of one step and of an end, for a cone."""
+
+    def __init__(self, spec: Spec, cone: Cone, bounds: Bounds) -> None:
+        self.layout = Layout(spec, cone, Alphabet(cone), bounds)
+        self.step = Step(self.layout)
+        self.ends = Ends(self.layout)
+        step, ends = self.step, self.ends
+        report = Reporting(step.circuit, self.layout, step.faults, step.record.objects)
+        self.quiet = report.nothing()
+        self.next = step.after.lits()
+        self.outputs = [*self.next, *step.valid, self.quiet]
+        self.before = step.before.lits()
+        self.inputs = [lit for lit in step.record.lits() if lit > 1]
+        self._report = report
+        self._ends = {
+            "unloaded": Reporting(ends.circuit, self.layout, ends.unloaded, {}),
+            "hung": Reporting(ends.circuit, self.layout, ends.hung, {}),
+        }
+
+    def goal(self, rule: str) -> Lit:
+        """Return, in the circuit of a step, whether the record breaks the rule and no other."""
+        return self._report.alone(rule)
+
+    def end_goals(self, rule: str) -> tuple[Lit, Lit]:
+        """Return, in the circuit of an end, whether unloading or hanging breaks the rule and no other."""
+        unloaded = self._ends["unloaded"].alone(rule)
+        hung = self._ends["hung"].alone(rule)
+        circuit = self.ends.circuit
+        return circuit.both(self.ends.idle, unloaded), circuit.both(-self.ends.idle, hung)
+
+
+class Trace:
+    """Copies of a step, one after the other. ``states[k]`` are the bits before record ``k``."""
+
+    def __init__(self, system: System, rule: str | None, free: bool = False) -> None:
+        self.system = system
+        self.circuit = Circuit()
+        self.solver = Solver(self.circuit)
+        layout = system.layout
+        start: State = layout.free(self.circuit.input) if free else layout.initial()
+        self.states: list[list[Lit]] = [start.lits()]
+        self.records: list[list[Lit]] = []
+        self.quiet: list[Lit] = []
+        self.goals: list[Lit] = []
+        self._goal = FALSE if rule is None else system.goal(rule)
+        self._ends = (FALSE, FALSE) if rule is None else system.end_goals(rule)
+        outputs = [*system.outputs, self._goal]
+        self._nodes = system.step.circuit.needed(outputs)
+        self._end_nodes = system.ends.circuit.needed(self._ends)
+        self._end_state = system.ends.state.lits()
+
+    @property
+    def length(self) -> int:
+        return len(self.records)
+
+    def extend(self, extra: list[Lit] | None = None) -> dict[int, Lit]:
+        """Add one record. Returns where the bits of the step's circuit are."""
+        system, circuit = self.system, self.circuit
+        given = dict(zip(system.before, self.states[-1], strict=True))
+        record = list(circuit.inputs(len(system.inputs)))
+        given |= dict(zip(system.inputs, record, strict=True))
+        place = circuit.copy(system.step.circuit, self._nodes, given)
+        self.records.append(record)
+        self.states.append([_at(place, lit) for lit in system.next])
+        self.quiet.append(_at(place, system.quiet))
+        self.goals.append(_at(place, self._goal))
+        valid = [_at(place, lit) for lit in system.step.valid]
+        self.solver.cut([*self.states[-1], self.quiet[-1], self.goals[-1]])
+        self.solver.require(valid)
+        return place
+
+    def plain(self) -> list[Lit]:
+        """Return wishes for records that are easy to read: one thread, usual statuses, PASSIVE_LEVEL."""
+        record = self.system.step.record
+        statuses = self.system.layout.alphabet.statuses
+        odd = [lit for s, lit in zip(statuses, record.status, strict=True) if s not in (SUCCESS, FAILURE)]
+        unwanted = [*record.thread[1:], *odd, *record.irql]
+        wishes: list[Lit] = []
+        for bits in self.records:
+            given = dict(zip(self.system.inputs, bits, strict=True))
+            wishes += [-given[lit] for lit in unwanted if lit in given]
+        return wishes
+
+    def end_goals(self) -> tuple[Lit, Lit]:
+        """Return whether ending here, unloaded or hung, breaks the rule and no other."""
+        given = dict(zip(self._end_state, self.states[-1], strict=True))
+        place = self.circuit.copy(self.system.ends.circuit, self._end_nodes, given)
+        return _at(place, self._ends[0]), _at(place, self._ends[1])
+
+
+def _at(place: dict[int, Lit], lit: Lit) -> Lit:
+    return place[lit] if lit > 0 else -place[-lit]
