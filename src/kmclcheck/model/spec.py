@@ -243,6 +243,24 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Invariant:
+    """What follows from the rules. A check without an event holds at every moment, for each object.
+
+    ``assuming`` are the rules that it needs, all of them if none is named. ``instances`` says why a
+    bounded number of objects shows it for any number.
+    """
+
+    id: str
+    statement: str
+    scope: str
+    checks: tuple[Check, ...]
+    assuming: tuple[str, ...] = ()
+    instances: str = ""
+    sources: tuple[str, ...] = ()
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
     """A whole specification. ``statuses`` maps names to unsigned 32-bit values."""
 
@@ -257,3 +275,4 @@ class Spec:
     rules: dict[str, Rule]
     prelude: dict[str, str] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
+    invariants: dict[str, Invariant] = field(default_factory=dict)

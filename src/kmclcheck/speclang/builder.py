@@ -261,6 +261,29 @@ class Builder(Transformer_NonRecursive[Token, Any]):
 
     def rule(self, meta: Meta, c: list[Any]) -> s.RuleDecl:
         rule_id, party, severity, profile, *items = c
+        scope, texts, repeated = self._heading(items)
+        by_key = [(key.type, value) for key, value in items]
+        return s.RuleDecl(
+            id=self._name(rule_id),
+            party=self._name(party),
+            severity=self._name(severity),
+            profile=self._name(profile),
+            scope=scope,
+            texts=texts,
+            sources=tuple(t for key, value in by_key if key == "SOURCE" for t in value),
+            implied_by=tuple(n for key, value in by_key if key == "IMPLIED_BY" for n in value),
+            yields_to=tuple(n for key, value in by_key if key == "YIELDS_TO" for n in value),
+            checks=tuple(value for key, value in by_key if key == "CHECK"),
+            examples=tuple(
+                s.ExampleDecl(value, key == "PASSES") for key, value in by_key if key in ("PASSES", "FAILS")
+            ),
+            repeated=repeated,
+        )
+
+    def _heading(
+        self, items: list[tuple[Token, Any]]
+    ) -> tuple[s.Name | None, tuple[tuple[str, s.Text], ...], tuple[s.Name, ...]]:
+        """Return what a block is about, its texts, and what it says twice."""
         texts: dict[str, s.Text] = {}
         repeated: list[s.Name] = []
         scope: s.Name | None = None
@@ -273,23 +296,26 @@ class Builder(Transformer_NonRecursive[Token, Any]):
                 if str(key) in texts:
                     repeated.append(self._name(key))
                 texts[str(key)] = value
+        return scope, tuple(texts.items()), tuple(repeated)
+
+    def invariant(self, meta: Meta, c: list[Any]) -> s.InvariantDecl:
+        name, *items = c
+        scope, texts, repeated = self._heading(items)
         by_key = [(key.type, value) for key, value in items]
-        return s.RuleDecl(
-            id=self._name(rule_id),
-            party=self._name(party),
-            severity=self._name(severity),
-            profile=self._name(profile),
+        return s.InvariantDecl(
+            id=self._name(name),
             scope=scope,
-            texts=tuple(texts.items()),
+            texts=texts,
             sources=tuple(t for key, value in by_key if key == "SOURCE" for t in value),
-            implied_by=tuple(n for key, value in by_key if key == "IMPLIED_BY" for n in value),
-            yields_to=tuple(n for key, value in by_key if key == "YIELDS_TO" for n in value),
+            assuming=tuple(n for key, value in by_key if key == "ASSUMING" for n in value),
             checks=tuple(value for key, value in by_key if key == "CHECK"),
-            examples=tuple(
-                s.ExampleDecl(value, key == "PASSES") for key, value in by_key if key in ("PASSES", "FAILS")
-            ),
-            repeated=tuple(repeated),
+            repeated=repeated,
         )
+
+    def always(self, meta: Meta, c: list[Any]) -> tuple[Token, s.CheckDecl]:
+        guard, (kind, parent), require = c
+        check = s.CheckDecl(None, (), guard, kind, parent, require, self._at(meta))
+        return Token("CHECK", "always"), check
 
     def rule_scope(self, meta: Meta, c: list[Any]) -> tuple[Token, s.Name]:
         return c[0], self._name(c[0])

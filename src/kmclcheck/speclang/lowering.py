@@ -9,6 +9,7 @@ from kmclcheck.model.spec import Machine, Spec
 from kmclcheck.speclang import syntax as s
 from kmclcheck.speclang.conditions import Conditions, Context
 from kmclcheck.speclang.declarations import declare_functions, declare_numbers, declare_objects
+from kmclcheck.speclang.invariants import Invariants
 from kmclcheck.speclang.machines import Machines
 from kmclcheck.speclang.parser import parse
 from kmclcheck.speclang.reporter import Reporter
@@ -43,6 +44,8 @@ def compile_spec(texts: dict[str, str]) -> tuple[Spec, list[Diagnostic]]:
             preludes[decl.name.text] = decl.text
     rules = Rules(symbols, conditions, preludes)
     planned = [name for d in decls if isinstance(d, s.PlannedDecl) for name in d.ids]
+    kept = rules.rules([d for d in decls if isinstance(d, s.RuleDecl)], planned)
+    invariants = Invariants(symbols, conditions, rules, kept)
     name, title = _title(symbols, decls, texts)
     spec = Spec(
         name=name,
@@ -53,9 +56,10 @@ def compile_spec(texts: dict[str, str]) -> tuple[Spec, list[Diagnostic]]:
         events=symbols.events,
         machines=found,
         assignments=tuple(assignments),
-        rules=rules.rules([d for d in decls if isinstance(d, s.RuleDecl)], planned),
+        rules=kept,
         prelude=rules.preludes(),
         sources=dict(texts),
+        invariants=invariants.invariants([d for d in decls if isinstance(d, s.InvariantDecl)]),
     )
     return spec, report.ordered()
 

@@ -17,13 +17,13 @@ from kmclcheck.speclang.syntax import Declaration
 
 _HEADER = re.compile(
     r"^(?:spec|status|constant|object|function|callback|record|group|machine|births|set|unset|add"
-    r"|predicate|rule|prelude|planned)\b(?:\s+([\w-]+))?",
+    r"|predicate|rule|invariant|prelude|planned)\b(?:\s+([\w-]+))?",
     re.MULTILINE,
 )
 # A header with its opening bracket never stands in a trace: seen inside a long text it tells that
 # the text before it was not closed.
 _SURE_HEADER = re.compile(
-    r"^(?:object|machine|births|rule)\s+[\w.-]+[^\n\"]*\{|^(?:function|callback|record)\s+\w+\s*[({:]",
+    r"^(?:object|machine|births|rule|invariant)\s+[\w.-]+[^\n\"]*\{|^(?:function|callback|record)\s+\w+\s*[({:]",
     re.MULTILINE,
 )
 _SKIPPED = re.compile(r'#[^\n]*|"""[\s\S]*?"""|"(?:[^"\\\n]|\\.)*"')

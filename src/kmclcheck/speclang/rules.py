@@ -50,7 +50,7 @@ class Rules:
             self._report.error(f"rule `{decl.id.text}` has no {', no '.join(missing)}", decl.id.span)
         for name in decl.repeated:
             self._report.error(f"`{name.text}` is given twice", name.span)
-        checks = [c for check in decl.checks for c in self._check(decl, check)]
+        checks = [c for check in decl.checks for c in self.check(decl.scope, check)]
         self._placeholders(decl)
         return Rule(
             id=decl.id.text,
@@ -81,8 +81,8 @@ class Rules:
 
     # --- checks ---
 
-    def _check(self, decl: s.RuleDecl, check: s.CheckDecl) -> list[Check]:
-        scope = decl.scope
+    def check(self, scope: s.Name | None, check: s.CheckDecl) -> list[Check]:
+        """Return a check once for each of its events; ``scope`` is the kind of object it is about."""
         if scope is not None and self._symbols.kind(scope) is None:
             scope = None
         each = check.each.text if check.each and self._symbols.kind(check.each) else None

@@ -350,7 +350,7 @@ class PredicateDecl:
 
 @dataclass(frozen=True, slots=True)
 class CheckDecl:
-    """``events`` is ``None`` for ``at end``."""
+    """``events`` is ``None`` for ``at end`` and ``always``."""
 
     events: tuple[EventRef, ...] | None
     hung_in: tuple[Name, ...]
@@ -384,6 +384,17 @@ class RuleDecl:
 
 
 @dataclass(frozen=True, slots=True)
+class InvariantDecl:
+    id: Name
+    scope: Name | None
+    texts: tuple[tuple[str, Text], ...]
+    sources: tuple[Text, ...]
+    assuming: tuple[Name, ...]
+    checks: tuple[CheckDecl, ...]
+    repeated: tuple[Name, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PreludeDecl:
     name: Name
     text: Text
@@ -406,6 +417,7 @@ Declaration = (
     | AssignmentDecl
     | PredicateDecl
     | RuleDecl
+    | InvariantDecl
     | PreludeDecl
     | PlannedDecl
 )
