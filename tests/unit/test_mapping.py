@@ -250,3 +250,40 @@ def test_what_the_shim_would_have_written_means_the_same() -> None:
     back = items[-1]
     assert isinstance(back, Event)
     assert (back.status, back.time, back.tid, back.cpu) == (0xC0000001, 300, 8, 0)
+
+
+def lossy(*records: Record | Loss) -> tuple[list[Event | Loss], EtwReader]:
+    reader = EtwReader(TraceInfo(), builtin_mapping(), iter(records), lambda: 0)
+    return list(reader), reader
+
+
+SESSION = Loss(3, True, "the session lost 3 events")
+
+
+def test_numbers_show_that_what_the_session_lost_was_not_the_drivers() -> None:
+    items, reader = lossy(SESSION, LOADED, call(1), call(2), kit("DriverUnloaded", Seq=3))
+    assert [type(item) for item in items] == [Event, Event]
+    assert not reader.info.lost_anywhere
+    assert "the session lost 3 events; the numbers" in reader.problems[0].message
+
+
+def test_numbers_do_not_show_what_is_missing_at_the_end() -> None:
+    for end in ([], [GONE], [kit("DriverUnloaded", Seq=5)]):
+        items, reader = lossy(LOADED, call(1), call(2), *end, SESSION)
+        assert [type(item) for item in items] == [Event, Event, Loss]
+        assert not reader.info.lost_anywhere
+
+
+def test_without_numbers_anything_may_be_missing() -> None:
+    for place in range(3):
+        records: list[Record | Loss] = [LOADED, kit("VmbChannelEnable.call", Channel=16)]
+        records.insert(place, SESSION)
+        items, reader = lossy(*records)
+        assert SESSION in items
+        assert reader.info.lost_anywhere
+
+
+def test_a_tracer_that_missed_events_is_not_trusted_with_numbers() -> None:
+    items, reader = lossy(SESSION, LOADED, call(1), kit("Incomplete"), call(3))
+    assert SESSION in items
+    assert reader.info.lost_anywhere

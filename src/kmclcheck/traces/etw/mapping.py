@@ -44,12 +44,15 @@ class MappingError(ValueError):
 class Marker:
     """An event that says something about the trace: a driver was loaded, or is gone.
 
-    ``endpoint`` is the driver, if there are several.
+    ``endpoint`` is the driver, if there are several; ``seq`` the event's number, if it has one.
+    ``lost``: from here on the numbers of the events do not tell all that is missing.
     """
 
     start: bool = False
     end: End | None = None
     endpoint: str = ""
+    seq: int | None = None
+    lost: bool = False
 
 
 @dataclass(slots=True)
@@ -73,12 +76,13 @@ class Rule:
     records: tuple[str, ...] = ()
     start: bool = False
     end: End | None = None
+    lost: bool = False
     ignore: bool = False
 
     @property
     def marks(self) -> bool:
         """Whether the rule is about the trace, not about a call."""
-        return self.start or self.end is not None or self.ignore
+        return self.start or self.end is not None or self.lost or self.ignore
 
     def names(self, record: Record) -> dict[str, FieldValue] | None:
         """Return what provider and event name tell, or ``None`` if the rule fits no event of this kind."""
@@ -248,7 +252,8 @@ class Mapping:
 
 
 def _marker(rule: Rule, values: dict[str, FieldValue]) -> Marker:
-    return Marker(rule.start, rule.end, str(values.get(rule.parts.get("endpoint", ""), "")))
+    endpoint = str(values.get(rule.parts.get("endpoint", ""), ""))
+    return Marker(rule.start, rule.end, endpoint, _natural(values.get(rule.parts.get("seq", ""))), rule.lost)
 
 
 def _event(rule: Rule, record: Record, values: dict[str, FieldValue]) -> Event | None:
@@ -316,7 +321,7 @@ def mapping_from(table: dict[str, Any]) -> Mapping:
 
 KEYS = (
     "provider", "event", "id", "message", "where", "function", "phase", "functions", "phases", "args",
-    "keys", "constants", "records", "start", "end", "ignore", *_PARTS,
+    "keys", "constants", "records", "start", "end", "lost", "ignore", *_PARTS,
 )  # fmt: skip
 
 
@@ -385,7 +390,7 @@ def _rule(number: int, entry: dict[str, Any]) -> Rule:
         rule.records = tuple(split_words(word("records")))
     except ValueError as error:
         raise wrong("records", f"{str(error)!r} is no word of a declaration of what is recorded") from None
-    rule.start, rule.ignore = switch("start"), switch("ignore")
+    rule.start, rule.lost, rule.ignore = switch("start"), switch("lost"), switch("ignore")
     end = word("end")
     if end and end not in [e.value for e in End]:
         raise wrong("end", f"'end' is one of {', '.join(e.value for e in End)}")

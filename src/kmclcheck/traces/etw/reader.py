@@ -28,6 +28,9 @@ class EtwReader(TraceReader):
 
     Events of the library about objects that have no handle are no driver's: a driver's load does not tell
     when they begin.
+
+    A session counts what it lost of all its providers. As long as every event is numbered, the numbers show
+    where those of the drivers are missing, and nothing else has to be doubted but the end.
     """
 
     def __init__(
@@ -42,6 +45,10 @@ class EtwReader(TraceReader):
         # A driver that is loaded anew counts anew; added to its numbers they go on.
         self._base: dict[str, int] = {}
         self._last: dict[str, int] = {}
+        # Losses at an unknown place, held back while all events are numbered.
+        self._held: list[Loss] = []
+        self._numbered = True
+        self._whole: set[str] = set()
         self._begun = False
         items = self._items(records)
         # The header of a trace like this is what comes before the first event of a driver.
@@ -51,6 +58,8 @@ class EtwReader(TraceReader):
             if self._known or len(self._head) >= HEAD:
                 break
         self._begun = True
+        if self._held and self._known:
+            info.lost_anywhere = False
         self._stream = in_sequence(self._all(items), self.report, info.path)
 
     @property
@@ -69,7 +78,11 @@ class EtwReader(TraceReader):
         mapping = self._mapping
         for record in records:
             if isinstance(record, Loss):
-                yield record
+                if record.anywhere and self._numbered:
+                    self._held.append(record)
+                else:
+                    self.info.lost_anywhere |= record.anywhere
+                    yield record
                 continue
             if record.damaged and mapping.concerns(record):
                 yield self._damaged(record)
@@ -77,6 +90,8 @@ class EtwReader(TraceReader):
             made = mapping.map(record)
             if made is not None and not (self._known or self._begun) and mapping.used is not None:
                 declare(self.info, mapping.used.records)
+            if isinstance(made, Event) and made.seq is None and self._numbered:
+                yield from self._doubt()
             if isinstance(made, Event) and mapping.used is not None and mapping.used.keys:
                 yield made
             elif isinstance(made, Event):
@@ -90,8 +105,38 @@ class EtwReader(TraceReader):
                 yield made
             elif made is None:
                 self._count(record.label)
+            elif made.lost:
+                yield from self._doubt()
+                yield Loss(reason="the driver's tracer says that it missed events", line=record.line)
             else:
                 self._take(made)
+        yield from self._late()
+
+    def _doubt(self) -> Iterator[Loss]:
+        """Give up counting on numbers: events without one may be missing anywhere."""
+        self._numbered = False
+        self.info.lost_anywhere |= bool(self._held)
+        yield from self._held
+        self._held.clear()
+
+    def _late(self) -> Iterator[Loss]:
+        """Say what held losses come to: nothing, or that the last events of a driver may be missing."""
+        if not self._held:
+            return
+        if not self._known:
+            yield from self._doubt()
+            return
+        self.info.lost_anywhere = False
+        whole = all(self._whole_to_the_end(endpoint) for endpoint in self._known)
+        shown = "; ".join(dict.fromkeys(loss.reason for loss in self._held))
+        what = "the numbers of the events show that no event of a driver is among them, save for gaps"
+        if not whole:
+            what = "the numbers of the events show which are a driver's, but not at the end"
+            yield Loss(None, False, f"{shown}, perhaps after the last event of a driver")
+        self.report(Diagnostic(Level.WARNING, f"{self.info.path}: {shown}; {what}"))
+
+    def _whole_to_the_end(self, endpoint: str) -> bool:
+        return endpoint in self._whole and endpoint in self._gone
 
     def _damaged(self, record: Record) -> Loss:
         """Report a record that may be one of ours and cannot be read."""
@@ -115,8 +160,12 @@ class EtwReader(TraceReader):
             self._known.setdefault(marker.endpoint, True)
             self._base[marker.endpoint] = self._last.get(marker.endpoint, 0)
             self._gone.pop(marker.endpoint, None)
+            self._whole.discard(marker.endpoint)
         if marker.end is not None:
             self._gone[marker.endpoint] = marker.end
+            following = None if marker.seq is None else marker.seq + self._base.get(marker.endpoint, 0)
+            if following == self._last.get(marker.endpoint, 0) + 1:
+                self._whole.add(marker.endpoint)
         self._set_end()
 
     def _set_end(self) -> None:

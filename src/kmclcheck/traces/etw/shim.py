@@ -10,7 +10,7 @@ from kmclcheck.traces.etw.record import FieldValue, Record
 
 PROVIDER = "KmclTrace."
 NAMELESS = "driver"
-LOADED, UNLOADED = "DriverLoaded", "DriverUnloaded"
+LOADED, UNLOADED, INCOMPLETE = "DriverLoaded", "DriverUnloaded", "Incomplete"
 
 
 def provider_name(endpoint: str) -> str:
@@ -27,11 +27,15 @@ def shim_records(items: Iterable[Item], info: TraceInfo) -> Iterator[Record | Lo
     """
     # The drivers, and the gap in the numbers of each so far.
     seen: dict[str, int] = {}
+    last: dict[str, int] = {}
     time: int | None = None
     gap = 0
     pending: list[Loss] = []
     for item in items:
         if isinstance(item, Loss):
+            if item.anywhere:
+                # The numbers do not show where.
+                yield _marker(INCOMPLETE, next(iter(seen), ""), time)
             pending.append(item)
             continue
         time = item.time if item.time is not None else time
@@ -45,17 +49,23 @@ def shim_records(items: Iterable[Item], info: TraceInfo) -> Iterator[Record | Lo
             yield _marker(LOADED, item.endpoint, time)
         pending.clear()
         seen[item.endpoint] = gap
+        if item.seq is not None:
+            last[item.endpoint] = max(item.seq + gap, last.get(item.endpoint, 0))
         yield _record(item, gap)
     yield from pending
-    if missed := max((gap - shown for shown in seen.values()), default=0):
+    if not pending and (missed := max((gap - shown for shown in seen.values()), default=0)):
         yield Loss(missed, False, "lost after the last event of a driver")
+    gap += sum(loss.count or 1 for loss in pending)
     if info.end is End.UNLOADED:
         for endpoint in seen:
-            yield _marker(UNLOADED, endpoint, time)
+            # The number shows what is missing since the last event.
+            number = last[endpoint] + gap - seen[endpoint] + 1 if endpoint in last else None
+            yield _marker(UNLOADED, endpoint, time, number)
 
 
-def _marker(name: str, endpoint: str, time: int | None) -> Record:
-    return Record(provider_name(endpoint), "", name, time=time)
+def _marker(name: str, endpoint: str, time: int | None, number: int | None = None) -> Record:
+    fields: dict[str, FieldValue] = {} if number is None else {"Seq": number}
+    return Record(provider_name(endpoint), "", name, fields, time=time)
 
 
 def _record(event: Event, gap: int) -> Record:
