@@ -422,7 +422,8 @@ class Stepper:
                 frame.overlaps[other.name] = max(level, frame.overlaps.get(other.name, FALSE))
         (thread.frames if frame.certain else thread.loose).append(frame)
         exprs = expressions(self.index.events[name, index.decl.exit])
-        frame.latch = {n.condition: FALSE for e in exprs for n in walk(e) if isinstance(n, Sometime)}
+        if frame.certain:
+            frame.latch = {n.condition: FALSE for e in exprs for n in walk(e) if isinstance(n, Sometime)}
 
     def _latch(self, recording: Thread | None) -> None:
         """Note what holds now, for conditions on the moments between two records of a thread."""

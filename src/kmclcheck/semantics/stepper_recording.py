@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kmclcheck.model.event import Phase, TraceInfo
-from kmclcheck.model.expr import FieldIn
+from kmclcheck.model.expr import FieldIn, Truth
 from kmclcheck.model.spec import EventDecl, EventKind, ObjectKind, Spec, Transition
 from kmclcheck.semantics.evaluate import evaluate_fields
 from kmclcheck.semantics.index import tellers
 from kmclcheck.semantics.transition import close
-from kmclcheck.semantics.truth import Possible
+from kmclcheck.semantics.truth import TRUE, Possible
 
 Fields = Mapping[str, Possible]
 
@@ -92,9 +92,16 @@ class Records:
 
     def _perhaps_reborn(self, kind: ObjectKind, fields: Fields) -> dict[str, Possible]:
         """If the object may have ended and births may go unseen, its handle may be a newborn's."""
-        if not may_be_dead(kind, fields) or self.births(kind.name):
+        if self.births(kind.name):
+            return dict(fields)
+        if not may_be_dead(kind, fields) and not self._may_be_followed(kind, fields):
             return dict(fields)
         return {name: join(now, kind.enums[name].initial) for name, now in fields.items()}
+
+    def _may_be_followed(self, kind: ObjectKind, fields: Fields) -> bool:
+        """Return whether another birth would be no sign of a loss: the object may have ended silently."""
+        unseen = [b for b in kind.births if not self.has(b.event) and b.loss_if != Truth(False)]
+        return any(evaluate_fields(b.loss_if, fields, kind.name) is not TRUE for b in unseen)
 
     def _lines(self, kind: ObjectKind) -> dict[EventKind, dict[str, tuple[Transition, ...]]]:
         conditions = {name: d.recorded_when for name, d in self.spec.events.items()}

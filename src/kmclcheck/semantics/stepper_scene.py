@@ -94,6 +94,8 @@ class Scene:
             return MISSING
         thing = self._own()
         certain = thing is not None and thing.complete and self.world.records.entries(atom.names)
+        # Of a call that may have ended long ago it is not known what overlapped it.
+        certain = certain and self.frame.certain
         seen = [level for name, level in self.frame.overlaps.items() if name in atom.names]
         return max([*seen, FALSE if certain else MISSING])
 

@@ -98,7 +98,8 @@ class Context:
             return MISSING
         obj = next((o for o in self.frame.objs.values() if o.kind != "thread"), None)
         certain = obj is not None and obj.complete and self.run.recording.entries_recorded(atom.names)
-        level = FALSE if certain else MISSING
+        # Of a call that may have ended long ago nobody notes what overlaps it.
+        level = FALSE if certain and self.frame.certain else MISSING
         for name, seen in (self.frame.overlaps or {}).items():
             if name in atom.names:
                 level = max(level, seen)

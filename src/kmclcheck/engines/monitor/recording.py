@@ -6,11 +6,12 @@ from functools import partial
 
 from kmclcheck.engines.monitor.store import StateTable, StateVec
 from kmclcheck.model.event import TraceInfo
-from kmclcheck.model.expr import FieldIn
+from kmclcheck.model.expr import FieldIn, Truth
 from kmclcheck.model.spec import EventKind, Spec, Transition
 from kmclcheck.semantics.evaluate import evaluate_fields
 from kmclcheck.semantics.index import tellers
 from kmclcheck.semantics.transition import FieldLines, close
+from kmclcheck.semantics.truth import TRUE
 from kmclcheck.traces.records import excludes, is_declared, is_record_declared
 
 Silent = tuple[FieldLines, ...]
@@ -82,9 +83,24 @@ class Recording:
 
     def _perhaps_reborn(self, state: StateVec, table: StateTable) -> StateVec:
         """If the object may have ended and births go unrecorded, its handle may be a newborn's."""
-        if not state.maybe_dead or self.births_recorded(state.kind.name):
+        if self.births_recorded(state.kind.name):
+            return state
+        if not state.maybe_dead and not self._may_be_followed(state):
             return state
         return table.joined(state, table.born)
+
+    def _may_be_followed(self, state: StateVec) -> bool:
+        """Return whether a birth under the same handle would be no sign of a loss, though nothing ended.
+
+        Objects can end without any event: memory of the driver that it uses for something else.
+        """
+        kind = state.kind.name
+        return any(
+            birth.event not in self.recorded
+            and birth.loss_if != Truth(False)
+            and evaluate_fields(birth.loss_if, state.fields, kind) is not TRUE
+            for birth in state.kind.births
+        )
 
     def hidden(self, state: StateVec) -> frozenset[str]:
         """Return the callbacks that may never show for an object in this state."""

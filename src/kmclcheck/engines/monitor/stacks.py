@@ -129,7 +129,7 @@ def enter(run: Run, event: Event, thread: Thread, objs: dict[str, Obj], plan: Ev
         thread.perhaps(frame)
     if plan.tracked:
         _track(frame)
-    if plan.awaited:
+    if plan.awaited and frame.certain:
         frame.latch = dict.fromkeys(plan.awaited, FALSE)
         latch(run, frame, True)
         run.entered(frame)
@@ -149,10 +149,17 @@ def _track(frame: Frame) -> None:
             level = TRUE if other.certain and frame.certain and apart else MISSING
             _mark(other, frame.name, level)
             _mark(frame, other.name, level)
+        if not frame.certain and any(_alike(other, frame) for other in others):
+            # Its exit is not recorded, so it would stay for good, and says no more than the other one.
+            continue
         others.append(frame)
         if len(others) > OPEN_CALLS_KEPT:
             del others[0]
             obj.complete = False
+
+
+def _alike(one: Frame, other: Frame) -> bool:
+    return one.name == other.name and one.thread is other.thread and not one.certain
 
 
 def _mark(frame: Frame, name: str, level: Truth4) -> None:
