@@ -1,0 +1,1 @@
+"""Explicit-state exploration: every way a specification allows, one state after another."""

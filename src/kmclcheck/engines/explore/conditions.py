@@ -1,0 +1,196 @@
+"""Conditions as functions: what the documents make of them is no, perhaps or yes."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kmclcheck.engines.explore.world import Frame, Thing, World
+from kmclcheck.model import expr as e
+from kmclcheck.model.spec import ObjectKind, Spec
+
+NO, PERHAPS, YES = 0, 1, 2
+Level = int
+
+_OPERATORS: dict[e.CompareOp, Callable[[int, int], bool]] = {
+    e.CompareOp.EQ: operator.eq,
+    e.CompareOp.NE: operator.ne,
+    e.CompareOp.LT: operator.lt,
+    e.CompareOp.LE: operator.le,
+    e.CompareOp.GT: operator.gt,
+    e.CompareOp.GE: operator.ge,
+}
+
+
+@dataclass(slots=True)
+class Moment:
+    """Where a condition is asked: a world, the objects of a record by kind, and what the record carries.
+
+    ``newborn``: fields that count instead of those of an object that begins here.
+    """
+
+    world: World
+    places: dict[str, int]
+    thread: int
+    frame: Frame | None
+    args: dict[str, int]
+    status: int | None
+    irql: int
+    newborn: dict[str, tuple[int, ...]]
+
+    def thing(self, kind: str) -> Thing | None:
+        at = self.places.get(kind)
+        return None if at is None else self.world.things[at]
+
+
+Condition = Callable[[Moment], Level]
+Value = Callable[[Moment], "int | None"]
+
+
+class Compiler:
+    """Makes functions of the conditions of one specification."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.fields = {
+            kind.name: {name: at for at, name in enumerate(kind.enums)} for kind in spec.kinds.values()
+        }
+        self.numbers = {
+            kind.name: {name: at for at, name in enumerate(kind.numbers)} for kind in spec.kinds.values()
+        }
+        self.latches: dict[e.Expr, int] = {}
+        self._made: dict[e.Expr, Condition] = {}
+
+    def mask(self, kind: ObjectKind, field: str, values: frozenset[str]) -> int:
+        """Return a set of values of a field as a bit mask."""
+        return sum(1 << at for at, value in enumerate(kind.enums[field].values) if value in values)
+
+    def condition(self, expr: e.Expr) -> Condition:
+        """Return the function of a condition."""
+        made = self._made.get(expr)
+        if made is None:
+            made = self._made[expr] = self._make(expr)
+        return made
+
+    def _make(self, expr: e.Expr) -> Condition:
+        match expr:
+            case e.Truth(value):
+                level = YES if value else NO
+                return lambda m: level
+            case e.And(operands):
+                every = [self.condition(o) for o in operands]
+                return lambda m: min([c(m) for c in every])
+            case e.Or(operands):
+                some = [self.condition(o) for o in operands]
+                return lambda m: max([c(m) for c in some])
+            case e.Not(operand):
+                inner = self.condition(operand)
+                return lambda m: YES - inner(m)
+            case e.FieldIn(kind, name, values):
+                return self._field(kind, name, values)
+            case e.IsSet(kind, name):
+                at = self.numbers[kind][name]
+                return lambda m: YES if (t := m.thing(kind)) is not None and t.numbers[at] is not None else NO
+            case e.Compare(op, left, right):
+                return self._compare(_OPERATORS[op], self.value(left), self.value(right))
+            case e.HasBits(term, bits):
+                number = self.value(term)
+                return lambda m: YES if (v := number(m)) is not None and v & bits == bits else NO
+            case e.StatusOk():
+                return lambda m: YES if m.status is not None and not m.status & 0x80000000 else NO
+            case e.StatusIn(statuses):
+                return lambda m: YES if m.status in statuses else NO
+            case e.Inside(names, on):
+                return lambda m: YES if any(_is(f, names, on, m) for f in m.world.stacks[m.thread]) else NO
+            case e.OpenFrame(names, on):
+                return lambda m: (
+                    YES
+                    if any(_is(f, names, on, m) for s in m.world.stacks for f in s if f is not m.frame)
+                    else NO
+                )
+            case e.Overlapped(names):
+                return lambda m: YES if m.frame is not None and not m.frame.overlaps.isdisjoint(names) else NO
+            case e.Latest(names):
+                return lambda m: YES if m.frame is not None and names in m.frame.newest else NO
+            case e.AnyChild(parent, kind, condition):
+                return self._any_child(parent, kind, condition)
+            case e.Sometime(condition):
+                self.condition(condition)
+                at = self.latches.setdefault(condition, len(self.latches))
+                return lambda m: NO if m.frame is None else m.frame.latches[at]
+
+    def _field(self, kind: str, name: str, values: frozenset[str]) -> Condition:
+        at = self.fields[kind][name]
+        wanted = self.mask(self.spec.kinds[kind], name, values)
+        if kind == "thread":
+
+            def own(m: Moment) -> Level:
+                now = m.world.own[m.thread][at]
+                return (YES if not now & ~wanted else PERHAPS) if now & wanted else NO
+
+            return own
+
+        def field(m: Moment) -> Level:
+            fields = m.newborn.get(kind)
+            if fields is None:
+                thing = m.thing(kind)
+                if thing is None:
+                    return PERHAPS
+                fields = thing.fields
+            now = fields[at]
+            return (YES if not now & ~wanted else PERHAPS) if now & wanted else NO
+
+        return field
+
+    def _any_child(self, parent: str, kind: str, condition: e.Expr) -> Condition:
+        assert isinstance(condition, e.FieldIn)
+        at = self.fields[kind][condition.field]
+        wanted = self.mask(self.spec.kinds[kind], condition.field, condition.values)
+
+        def any_child(m: Moment) -> Level:
+            above = m.places.get(parent)
+            best = NO
+            for thing in m.world.things:
+                if thing.kind == kind and thing.parent == above and above is not None and not thing.ended:
+                    now = thing.fields[at]
+                    if now & wanted:
+                        best = max(best, PERHAPS if now & ~wanted else YES)
+            return best
+
+        return any_child
+
+    def value(self, term: e.Term) -> Value:
+        """Return the function of a number."""
+        match term:
+            case e.Number(number):
+                return lambda m: number
+            case e.Arg(name):
+                return lambda m: m.args.get(name)
+            case e.Irql():
+                return lambda m: m.irql
+            case e.Scalar(kind, name, counter):
+                at = self.numbers[kind][name]
+                start = 0 if counter else None
+
+                def number_of(m: Moment) -> int | None:
+                    thing = m.thing(kind)
+                    held = None if thing is None else thing.numbers[at]
+                    return start if held is None else held
+
+                return number_of
+
+    @staticmethod
+    def _compare(op: Callable[[int, int], bool], left: Value, right: Value) -> Condition:
+        def compare(m: Moment) -> Level:
+            one, other = left(m), right(m)
+            # What was never said cannot be wrong.
+            return PERHAPS if one is None or other is None else YES if op(one, other) else NO
+
+        return compare
+
+
+def _is(frame: Frame, names: tuple[str, ...], on: str | None, m: Moment) -> bool:
+    return frame.name in names and (
+        on is None or ((at := m.places.get(on)) is not None and frame.place(on) == at)
+    )
