@@ -17,6 +17,7 @@ _COMMANDS = {
     "check": ("kmclcheck.cli.check", "Check traces against the rules."),
     "convert": ("kmclcheck.cli.convert", "Write a trace in another format."),
     "explain": ("kmclcheck.cli.explain", "Tell what a rule means and how to keep it."),
+    "prove": ("kmclcheck.cli.prove", "Prove what is claimed to follow from the rules."),
     "simulate": ("kmclcheck.cli.simulate", "Write the trace of a simulated run."),
     "spec": ("kmclcheck.cli.spec", "Check a specification, or show parts of it."),
 }

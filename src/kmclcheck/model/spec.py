@@ -246,8 +246,9 @@ class Rule:
 class Invariant:
     """What follows from the rules. A check without an event holds at every moment, for each object.
 
-    ``assuming`` are the rules that it needs, all of them if none is named. ``instances`` says why a
-    bounded number of objects shows it for any number.
+    Like a rule it is violated when it certainly does not hold; a ``strict`` one also where the documents
+    leave it open. ``assuming`` are the rules that it needs, all of them if none is named. ``instances``
+    says why a bounded number of objects shows it for any number.
     """
 
     id: str
@@ -256,6 +257,7 @@ class Invariant:
     checks: tuple[Check, ...]
     assuming: tuple[str, ...] = ()
     instances: str = ""
+    strict: bool = False
     sources: tuple[str, ...] = ()
     span: Span | None = None
 

@@ -309,8 +309,12 @@ class Builder(Transformer_NonRecursive[Token, Any]):
             sources=tuple(t for key, value in by_key if key == "SOURCE" for t in value),
             assuming=tuple(n for key, value in by_key if key == "ASSUMING" for n in value),
             checks=tuple(value for key, value in by_key if key == "CHECK"),
+            strict=any(key == "STRICT" for key, _ in by_key),
             repeated=repeated,
         )
+
+    def strict(self, meta: Meta, c: list[Token]) -> tuple[Token, None]:
+        return c[0], None
 
     def always(self, meta: Meta, c: list[Any]) -> tuple[Token, s.CheckDecl]:
         guard, (kind, parent), require = c

@@ -52,6 +52,7 @@ class Invariants:
             checks=tuple(c for check in decl.checks for c in self._check(decl, check)),
             assuming=tuple(n.text for n in decl.assuming if n.text in self._known),
             instances=texts.get("instances", ""),
+            strict=decl.strict,
             sources=tuple(t.value for t in decl.sources),
             span=decl.id.span,
         )

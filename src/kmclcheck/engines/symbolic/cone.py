@@ -73,6 +73,20 @@ class Cone:
                 self.kind(check.target)
         return self.keep([rule])
 
+    def claim(self, checks: Iterable[Check]) -> Cone:
+        """Add conditions that are claimed to hold at their events, or at every moment."""
+        for check in checks:
+            if check.event is not None:
+                self.event(check.event[0])
+            else:
+                for enum in self.spec.kinds[check.target].enums.values():
+                    if enum.dead:
+                        self.field((check.target, enum.name))
+            self.kind(check.target)
+            self.expr(check.when)
+            self.expr(check.require)
+        return self
+
     def keep(self, rules: Iterable[str]) -> Cone:
         """Add rules that are to be kept: they matter only at events that occur anyway."""
         self.rules.update(rules)
@@ -85,13 +99,17 @@ class Cone:
             if self.size == before:
                 return self
 
-    def show(self) -> Cone:
-        """Let every callback that could change something be one that is recorded if it happens."""
+    def show(self, everything: bool = False) -> Cone:
+        """Let every callback that could change something be one that is recorded if it happens.
+
+        With ``everything``, all callbacks that may go unseen.
+        """
         while True:
             before = self.size
             for event, lines in self._lines.items():
                 condition = self.spec.events[event[0]].recorded_when
-                if isinstance(condition, FieldIn) and any(key in self.fields for key, _ in lines):
+                matters = everything or any(key in self.fields for key, _ in lines)
+                if isinstance(condition, FieldIn) and matters:
                     self.field((condition.kind, condition.field))
                     self.shown.setdefault(condition.kind, {})[condition.field] = condition.values
             if self.size == before:

@@ -13,13 +13,21 @@ from kmclcheck.model.spec import EventDecl
 _STEP = 100
 
 
-def records(trace: Trace, length: int) -> tuple[list[Event], list[dict[str, dict[str, str]]]]:
-    """Return the records of a model, and the fields of every object after each."""
+def records(
+    trace: Trace, length: int, free: bool = False
+) -> tuple[list[Event], list[dict[str, dict[str, str]]]]:
+    """Return the records of a model, and the fields of every object after each.
+
+    With ``free``, the first state is one that the model chose, and it comes first among the states.
+    """
     wanted = [lit for lits in (*trace.records[:length], *trace.states[: length + 1]) for lit in lits]
     values = trace.solver.values(wanted)
     events: list[Event] = []
     states: list[dict[str, dict[str, str]]] = []
     stacks: dict[int, list[str]] = {}
+    if free:
+        states.append(_state(trace, 0, values))
+        stacks = _stacks(trace, values)
     for number in range(length):
         events.append(_Record(trace, number, values).event(stacks))
         states.append(_state(trace, number + 1, values))
@@ -127,6 +135,16 @@ def _state(trace: Trace, number: int, values: dict[Lit, bool]) -> dict[str, dict
                 value = sum(1 << n for n, lit in enumerate(number_bits) if _true(values, lit))
                 fields[name] = str(value) if _true(values, is_set) else "not set"
     return found
+
+
+def _stacks(trace: Trace, values: dict[Lit, bool]) -> dict[int, list[str]]:
+    """Return the calls that run in the first state."""
+    bits = iter(trace.states[0])
+    state = trace.system.layout.free(lambda: next(bits))
+    return {
+        number: [name for frame in thread.frames for name, lit in frame.names.items() if _true(values, lit)]
+        for number, thread in enumerate(state.threads)
+    }
 
 
 def _true(values: dict[Lit, bool], lit: Lit) -> bool:

@@ -17,6 +17,30 @@ from kmclcheck.engines.symbolic.circuit import Circuit, Lit
 _z3: Any = z3
 
 
+def _plain(name: str) -> Any:
+    """Return a function of the library without the look for errors that follows every call.
+
+    Terms are made and looked at by the thousand, and nothing can go wrong with them.
+    """
+    function = getattr(_z3, name)
+    defaults = function.__defaults__ or (None,)
+    return getattr(defaults[0], "f", function)
+
+
+class _Fast:
+    """The functions that are called most."""
+
+    mk_and = staticmethod(_plain("Z3_mk_and"))
+    mk_not = staticmethod(_plain("Z3_mk_not"))
+    mk_iff = staticmethod(_plain("Z3_mk_iff"))
+    mk_const = staticmethod(_plain("Z3_mk_const"))
+    inc_ref = staticmethod(_plain("Z3_inc_ref"))
+    get_ast_id = staticmethod(_plain("Z3_get_ast_id"))
+    get_app_decl = staticmethod(_plain("Z3_get_app_decl"))
+    get_bool_value = staticmethod(_plain("Z3_get_bool_value"))
+    model_get_const_interp = staticmethod(_plain("Z3_model_get_const_interp"))
+
+
 class Answer(Enum):
     """What the solver said. ``UNKNOWN`` is no answer: it ran out of time, or gave up."""
 
@@ -29,18 +53,21 @@ class Solver:
     """Decides literals of a circuit. Gates become terms once; ``cut`` literals become names.
 
     A name in place of a term keeps what the solver has to look at local: the meaning of one step does
-    not contain those of all steps before it.
+    not contain those of all steps before it. ``small``: for many little questions about one step, rather
+    than few hard ones about many.
     """
 
-    def __init__(self, circuit: Circuit) -> None:
+    def __init__(self, circuit: Circuit, small: bool = False) -> None:
         self.circuit = circuit
         self.seconds = 0.0
         self.checks = 0
         # A context of its own frees all terms with it.
         self._context: Any = _z3.Context()
         self._ref: Any = self._context.ref()
-        self._solver: Any = _z3.SolverFor("QF_FD", ctx=self._context)
+        make = _z3.SimpleSolver if small else _z3.SolverFor
+        self._solver: Any = make(ctx=self._context) if small else make("QF_FD", ctx=self._context)
         self._terms: dict[Lit, Any] = {}
+        self._names: dict[int, Any] = {}
         self._hold(1, _z3.Z3_mk_true(self._ref))
         self._hold(-1, _z3.Z3_mk_false(self._ref))
         self._model: Any = None
@@ -53,11 +80,11 @@ class Solver:
         """Give names to what gates compute; what is built on them later uses the names."""
         definitions = []
         for lit in {abs(lit) for lit in lits}:
-            if self.circuit.gates[lit] and lit > 1:
+            if self.circuit.gates[lit] and lit > 1 and lit not in self._names:
                 term = self._term(lit)
-                name = self._constant(f"n{lit}")
-                definitions.append(_z3.Z3_mk_iff(self._ref, name, term))
-                _z3.Z3_inc_ref(self._ref, definitions[-1])
+                name = self._constant(lit)
+                definitions.append(_Fast.mk_iff(self._ref, name, term))
+                _Fast.inc_ref(self._ref, definitions[-1])
                 self._terms.pop(-lit, None)
                 self._terms[lit] = name
         self._assert(definitions)
@@ -82,23 +109,44 @@ class Solver:
             return Answer.YES
         return Answer.NO if result == -1 else Answer.UNKNOWN
 
+    def core(self, assumptions: Iterable[Lit]) -> list[Lit]:
+        """Return assumptions that are enough for the "no" that was just given."""
+        names = {_Fast.get_ast_id(self._ref, self._term(lit)): lit for lit in assumptions}
+        vector = _z3.Z3_solver_get_unsat_core(self._ref, self._solver.solver)
+        _z3.Z3_ast_vector_inc_ref(self._ref, vector)
+        count = _z3.Z3_ast_vector_size(self._ref, vector)
+        ids = [
+            _Fast.get_ast_id(self._ref, _z3.Z3_ast_vector_get(self._ref, vector, at)) for at in range(count)
+        ]
+        _z3.Z3_ast_vector_dec_ref(self._ref, vector)
+        return [names[id] for id in ids]
+
     def values(self, lits: Iterable[Lit]) -> dict[Lit, bool]:
         """Return what the literals are in the model that was found; what the model leaves open is false."""
-        inputs: dict[str, bool] = {}
-        for declaration in self._model:
-            inputs[declaration.name()] = bool(_z3.is_true(self._model[declaration]))
         wanted = list(lits)
         known: dict[int, bool] = {1: True}
         gates = self.circuit.gates
-        for node in self.circuit.needed(wanted):
-            for lit in gates[node]:
-                if not gates[abs(lit)] and abs(lit) not in known:
-                    known[abs(lit)] = inputs.get(f"n{abs(lit)}", False)
-            known[node] = all(known[abs(lit)] is (lit > 0) for lit in gates[node])
-        for lit in wanted:
-            if not gates[abs(lit)] and abs(lit) not in known:
-                known[abs(lit)] = inputs.get(f"n{abs(lit)}", False)
+        todo = [abs(lit) for lit in wanted]
+        while todo:
+            node = todo[-1]
+            if node in known:
+                todo.pop()
+            elif node in self._names or not gates[node]:
+                known[node] = self._value(node)
+            else:
+                missing = [abs(lit) for lit in gates[node] if abs(lit) not in known]
+                if missing:
+                    todo += missing
+                else:
+                    known[node] = all(known[abs(lit)] is (lit > 0) for lit in gates[node])
         return {lit: known[abs(lit)] is (lit > 0) for lit in wanted}
+
+    def _value(self, node: int) -> bool:
+        declaration = self._names.get(node)
+        if declaration is None:
+            return False
+        found = _Fast.model_get_const_interp(self._ref, self._model.model, declaration)
+        return bool(found) and _Fast.get_bool_value(self._ref, found) == 1
 
     # Terms.
 
@@ -108,19 +156,20 @@ class Solver:
             _z3.Z3_solver_assert(self._ref, self._solver.solver, term)
 
     def _and(self, terms: list[Any]) -> Any:
-        term = _z3.Z3_mk_and(self._ref, len(terms), (_z3.Ast * len(terms))(*terms))
-        _z3.Z3_inc_ref(self._ref, term)
+        term = _Fast.mk_and(self._ref, len(terms), (_z3.Ast * len(terms))(*terms))
+        _Fast.inc_ref(self._ref, term)
         return term
 
     def _hold(self, lit: Lit, term: Any) -> Any:
-        _z3.Z3_inc_ref(self._ref, term)
+        _Fast.inc_ref(self._ref, term)
         self._terms[lit] = term
         return term
 
-    def _constant(self, name: str) -> Any:
-        symbol = _z3.Z3_mk_string_symbol(self._ref, name)
-        term = _z3.Z3_mk_const(self._ref, symbol, _z3.Z3_mk_bool_sort(self._ref))
-        _z3.Z3_inc_ref(self._ref, term)
+    def _constant(self, node: int) -> Any:
+        symbol = _z3.Z3_mk_string_symbol(self._ref, f"n{node}")
+        term = _Fast.mk_const(self._ref, symbol, _z3.Z3_mk_bool_sort(self._ref))
+        _Fast.inc_ref(self._ref, term)
+        self._names[node] = _Fast.get_app_decl(self._ref, term)
         return term
 
     def _term(self, lit: Lit) -> Any:
@@ -145,11 +194,11 @@ class Solver:
             if operands:
                 terms[node] = self._and([self._signed(o) for o in operands])
             else:
-                terms[node] = self._constant(f"n{node}")
+                terms[node] = self._constant(node)
         return self._signed(lit)
 
     def _signed(self, lit: Lit) -> Any:
         found = self._terms.get(lit)
         if found is None:
-            found = self._hold(lit, _z3.Z3_mk_not(self._ref, self._terms[-lit]))
+            found = self._hold(lit, _Fast.mk_not(self._ref, self._terms[-lit]))
         return found

@@ -107,16 +107,23 @@ class Step:
         self._one_of(record.status)
         self.valid.append(-self.circuit.both(record.irql[0], record.irql[1]))
         self.valid += self.stacks.valid
+        self.valid += self.all_shown(self.before)
         for kind in layout.kinds:
             self.valid.append(self.circuit.at_most_one(record.objects[kind]))
-            for name, values in sorted(layout.cone.shown.get(kind, {}).items()):
-                for thing in self.before.things[kind]:
-                    sure = field_in(self.circuit, layout, kind, name, thing.fields[name], values)[1]
-                    self._imply(thing.known, sure)
             for at, above in enumerate(layout.parents[kind]):
                 parent = layout.spec.kinds[kind].parent
                 if above is not None and parent is not None and layout.several(parent):
                     self._imply(record.objects[kind][at], record.objects[parent][above])
+
+    def all_shown(self, state: State) -> list[Lit]:
+        """Return what holds in a state in which no callback can go unseen."""
+        circuit, layout, found = self.circuit, self.layout, []
+        for kind, fields in layout.cone.shown.items():
+            for name, values in sorted(fields.items()):
+                for thing in state.things[kind] if kind in layout.kinds else ():
+                    sure = field_in(circuit, layout, kind, name, thing.fields[name], values)[1]
+                    found.append(circuit.either(-thing.known, sure))
+        return found
 
     # One event.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kmclcheck.engines.symbolic.alphabet import FAILURE, SUCCESS, Alphabet
 from kmclcheck.engines.symbolic.bounds import Bounds
 from kmclcheck.engines.symbolic.circuit import FALSE, Circuit, Lit
@@ -49,7 +51,9 @@ class System:
 class Trace:
     """Copies of a step, one after the other. ``states[k]`` are the bits before record ``k``."""
 
-    def __init__(self, system: System, rule: str | None, free: bool = False) -> None:
+    def __init__(
+        self, system: System, rule: str | None, free: bool = False, outputs: Sequence[Lit] = ()
+    ) -> None:
         self.system = system
         self.circuit = Circuit()
         self.solver = Solver(self.circuit)
@@ -61,8 +65,7 @@ class Trace:
         self.goals: list[Lit] = []
         self._goal = FALSE if rule is None else system.goal(rule)
         self._ends = (FALSE, FALSE) if rule is None else system.end_goals(rule)
-        outputs = [*system.outputs, self._goal]
-        self._nodes = system.step.circuit.needed(outputs)
+        self._nodes = system.step.circuit.needed([*system.outputs, self._goal, *outputs])
         self._end_nodes = system.ends.circuit.needed(self._ends)
         self._end_state = system.ends.state.lits()
 
@@ -70,7 +73,12 @@ class Trace:
     def length(self) -> int:
         return len(self.records)
 
-    def extend(self, extra: list[Lit] | None = None) -> dict[int, Lit]:
+    @staticmethod
+    def at(place: dict[int, Lit], lit: Lit) -> Lit:
+        """Return a literal of the step's circuit at one step."""
+        return place[lit] if lit > 0 else -place[-lit]
+
+    def extend(self) -> dict[int, Lit]:
         """Add one record. Returns where the bits of the step's circuit are."""
         system, circuit = self.system, self.circuit
         given = dict(zip(system.before, self.states[-1], strict=True))
@@ -78,10 +86,10 @@ class Trace:
         given |= dict(zip(system.inputs, record, strict=True))
         place = circuit.copy(system.step.circuit, self._nodes, given)
         self.records.append(record)
-        self.states.append([_at(place, lit) for lit in system.next])
-        self.quiet.append(_at(place, system.quiet))
-        self.goals.append(_at(place, self._goal))
-        valid = [_at(place, lit) for lit in system.step.valid]
+        self.states.append([self.at(place, lit) for lit in system.next])
+        self.quiet.append(self.at(place, system.quiet))
+        self.goals.append(self.at(place, self._goal))
+        valid = [self.at(place, lit) for lit in system.step.valid]
         self.solver.cut([*self.states[-1], self.quiet[-1], self.goals[-1]])
         self.solver.require(valid)
         return place
@@ -102,8 +110,4 @@ class Trace:
         """Return whether ending here, unloaded or hung, breaks the rule and no other."""
         given = dict(zip(self._end_state, self.states[-1], strict=True))
         place = self.circuit.copy(self.system.ends.circuit, self._end_nodes, given)
-        return _at(place, self._ends[0]), _at(place, self._ends[1])
-
-
-def _at(place: dict[int, Lit], lit: Lit) -> Lit:
-    return place[lit] if lit > 0 else -place[-lit]
+        return self.at(place, self._ends[0]), self.at(place, self._ends[1])
