@@ -422,7 +422,7 @@ class Stepper:
                 frame.overlaps[other.name] = max(level, frame.overlaps.get(other.name, FALSE))
         (thread.frames if frame.certain else thread.loose).append(frame)
         exprs = expressions(self.index.events[name, index.decl.exit])
-        if frame.certain:
+        if frame.certain and thread.identified:
             frame.latch = {n.condition: FALSE for e in exprs for n in walk(e) if isinstance(n, Sometime)}
 
     def _latch(self, recording: Thread | None) -> None:

@@ -129,7 +129,8 @@ def enter(run: Run, event: Event, thread: Thread, objs: dict[str, Obj], plan: Ev
         thread.perhaps(frame)
     if plan.tracked:
         _track(frame)
-    if plan.awaited and frame.certain:
+    # Without thread ids no moment would be known to lie between two records of the call's thread.
+    if plan.awaited and frame.certain and thread.identified:
         frame.latch = dict.fromkeys(plan.awaited, FALSE)
         latch(run, frame, True)
         run.entered(frame)
