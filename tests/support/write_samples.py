@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.support import conforming_more, faulty_more
 from tests.support.conforming import CONFORMING
 from tests.support.faulty import FAULTY
+from tests.support.simulated import SIMULATED
 from tests.support.tracebuilder import Trace
 
 PARTS = (conforming_more, faulty_more)
@@ -51,16 +52,49 @@ def entry(file: str, trace: Trace) -> str:
     return "\n".join(lines) + "\n"
 
 
+HEAD = """# Every sample trace and what a check of it finds. Written by tests/support/write_samples.py.
+# Those with a command are made by the simulator. The others are written by hand: each shows one situation
+# on a few lines, and they are independent of the simulator.
+
+"""
+
+
+def simulated_entry(name: str) -> str:
+    """Return what the manifest says of a trace that the simulator makes."""
+    one = SIMULATED[name]
+    _, end, broken = one.run()
+    lines = [
+        "[[trace]]",
+        f'file = "{name}.kmtrace"',
+        f'shows = "{one.shows}"',
+        f'command = "{one.command}"',
+        'start = "known"',
+        f'end = "{end}"',
+    ]
+    if broken is not None:
+        rule, line = broken
+        place = '"end"' if line is None else str(line)
+        lines += ["[[trace.finding]]", f'rule = "{rule}"', f"line = {place}"]
+    return "\n".join(lines) + "\n"
+
+
 def manifest() -> str:
     """Return the manifest of the folder."""
-    head = "# Every sample trace and what a check of it finds. Written by tests/support/write_samples.py.\n\n"
-    return head + "\n".join(entry(file, trace) for file, trace in samples())
+    by_hand = {file: entry(file, trace) for file, trace in samples()}
+    made = {f"{name}.kmtrace": simulated_entry(name) for name in SIMULATED}
+    return HEAD + "\n".join(text for _, text in sorted({**by_hand, **made}.items()))
+
+
+def texts() -> dict[str, str]:
+    """Return every sample trace by file name."""
+    by_hand = {file: trace.text() for file, trace in samples()}
+    return {**by_hand, **{f"{name}.kmtrace": one.run()[0] for name, one in SIMULATED.items()}}
 
 
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
-    for file, trace in samples():
-        (FOLDER / file).write_text(trace.text(), encoding="utf-8", newline="\n")
+    for file, text in texts().items():
+        (FOLDER / file).write_text(text, encoding="utf-8", newline="\n")
     (FOLDER / "manifest.toml").write_text(manifest(), encoding="utf-8", newline="\n")
 
 

@@ -313,5 +313,6 @@ def never_released(inject: Injector) -> None:
     client.job = give_up_all  # type: ignore[method-assign]
     inject.at(
         server, "obey", "instead", ignore,
-        lambda t, channel, body: body[0] == "release",
+        # Whether a mapping failed the library decides.
+        lambda t, channel, body: body[0] == "release" and channel.link.gpadls.get(body[1]) == "Mapped",
     )  # fmt: skip
