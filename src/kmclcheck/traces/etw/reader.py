@@ -116,8 +116,8 @@ class EtwReader(TraceReader):
         """Give up counting on numbers: events without one may be missing anywhere."""
         self._numbered = False
         self.info.lost_anywhere |= bool(self._held)
-        yield from self._held
-        self._held.clear()
+        held, self._held = self._held, []
+        yield from held
 
     def _late(self) -> Iterator[Loss]:
         """Say what held losses come to: nothing, or that the last events of a driver may be missing."""

@@ -21,13 +21,14 @@ def provider_name(endpoint: str) -> str:
 def shim_records(items: Iterable[Item], info: TraceInfo) -> Iterator[Record | Loss]:
     """Give the records of a trace, with the load and unload of every driver as far as the trace tells.
 
-    A loss becomes a gap in the sequence numbers after it; one that no event of a driver follows is given as
-    it is, and so is one in a trace without numbers. ``info`` is looked at for the start before, and for the
-    end after the items. An end ``hung`` has no record of its own.
+    A loss becomes a gap in the sequence numbers after it, unless they have one. One that no event of a
+    driver follows is given as it is, and so is one in a trace without numbers. ``info`` is looked at for the
+    start before, and for the end after the items. An end ``hung`` has no record of its own.
     """
     # The drivers, and the gap in the numbers of each so far.
     seen: dict[str, int] = {}
     last: dict[str, int] = {}
+    raw: dict[str, int] = {}
     time: int | None = None
     gap = 0
     pending: list[Loss] = []
@@ -41,7 +42,7 @@ def shim_records(items: Iterable[Item], info: TraceInfo) -> Iterator[Record | Lo
         time = item.time if item.time is not None else time
         if pending and (item.seq is None or any(loss.anywhere for loss in pending)):
             yield from pending
-        elif pending:
+        elif pending and not _shows_gap(item, raw):
             gap += sum(loss.count or 1 for loss in pending)
         # What a driver did before a loss nobody knows, so it counts as running before.
         whole = info.start is Start.KNOWN and not pending and not gap
@@ -50,6 +51,7 @@ def shim_records(items: Iterable[Item], info: TraceInfo) -> Iterator[Record | Lo
         pending.clear()
         seen[item.endpoint] = gap
         if item.seq is not None:
+            raw[item.endpoint] = item.seq
             last[item.endpoint] = max(item.seq + gap, last.get(item.endpoint, 0))
         yield _record(item, gap)
     yield from pending
@@ -61,6 +63,11 @@ def shim_records(items: Iterable[Item], info: TraceInfo) -> Iterator[Record | Lo
             # The number shows what is missing since the last event.
             number = last[endpoint] + gap - seen[endpoint] + 1 if endpoint in last else None
             yield _marker(UNLOADED, endpoint, time, number)
+
+
+def _shows_gap(event: Event, before: dict[str, int]) -> bool:
+    """Return whether the event's own number tells that others are missing before it."""
+    return event.seq is not None and event.endpoint in before and event.seq > before[event.endpoint] + 1
 
 
 def _marker(name: str, endpoint: str, time: int | None, number: int | None = None) -> Record:
