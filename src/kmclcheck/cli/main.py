@@ -16,7 +16,12 @@ _COMMANDS = {
     "capture-kit": ("kmclcheck.cli.capture_kit", "Write what a driver needs to be traced."),
     "check": ("kmclcheck.cli.check", "Check traces against the rules."),
     "convert": ("kmclcheck.cli.convert", "Write a trace in another format."),
+    "counterexample": (
+        "kmclcheck.cli.counterexample",
+        "Find the shortest trace that breaks a rule and no other.",
+    ),
     "explain": ("kmclcheck.cli.explain", "Tell what a rule means and how to keep it."),
+    "graph": ("kmclcheck.cli.graph", "Write the state graphs of machines."),
     "prove": ("kmclcheck.cli.prove", "Prove what is claimed to follow from the rules."),
     "simulate": ("kmclcheck.cli.simulate", "Write the trace of a simulated run."),
     "spec": ("kmclcheck.cli.spec", "Check a specification, or show parts of it."),

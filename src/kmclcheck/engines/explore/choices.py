@@ -193,7 +193,7 @@ def is_output(spec: Spec, decl: EventDecl, param: str) -> bool:
     A handle that is passed by value is known at the call, even where the object begins only there.
     """
     for one in decl.params:
-        if one.name == param:
+        if one.name == param and param != "Return":
             by_value = one.kind is not None and one.type == spec.kinds[one.kind].handle_type
             return one.direction is Direction.OUT and not by_value
     return True

@@ -79,11 +79,9 @@ class Compiler:
                 level = YES if value else NO
                 return lambda m: level
             case e.And(operands):
-                every = [self.condition(o) for o in operands]
-                return lambda m: min([c(m) for c in every])
+                return self._all([self.condition(o) for o in operands])
             case e.Or(operands):
-                some = [self.condition(o) for o in operands]
-                return lambda m: max([c(m) for c in some])
+                return self._any([self.condition(o) for o in operands])
             case e.Not(operand):
                 inner = self.condition(operand)
                 return lambda m: YES - inner(m)
@@ -102,13 +100,9 @@ class Compiler:
             case e.StatusIn(statuses):
                 return lambda m: YES if m.status in statuses else NO
             case e.Inside(names, on):
-                return lambda m: YES if any(_is(f, names, on, m) for f in m.world.stacks[m.thread]) else NO
+                return lambda m: YES if _among(m.world.stacks[m.thread], names, on, m) else NO
             case e.OpenFrame(names, on):
-                return lambda m: (
-                    YES
-                    if any(_is(f, names, on, m) for s in m.world.stacks for f in s if f is not m.frame)
-                    else NO
-                )
+                return lambda m: YES if any(_among(s, names, on, m, m.frame) for s in m.world.stacks) else NO
             case e.Overlapped(names):
                 return lambda m: YES if m.frame is not None and not m.frame.overlaps.isdisjoint(names) else NO
             case e.Latest(names):
@@ -119,6 +113,34 @@ class Compiler:
                 self.condition(condition)
                 at = self.latches.setdefault(condition, len(self.latches))
                 return lambda m: NO if m.frame is None else m.frame.latches[at]
+
+    @staticmethod
+    def _all(parts: list[Condition]) -> Condition:
+        def every(m: Moment) -> Level:
+            least = YES
+            for part in parts:
+                level = part(m)
+                if level < least:
+                    if level == NO:
+                        return NO
+                    least = level
+            return least
+
+        return every
+
+    @staticmethod
+    def _any(parts: list[Condition]) -> Condition:
+        def some(m: Moment) -> Level:
+            most = NO
+            for part in parts:
+                level = part(m)
+                if level > most:
+                    if level == YES:
+                        return YES
+                    most = level
+            return most
+
+        return some
 
     def _field(self, kind: str, name: str, values: frozenset[str]) -> Condition:
         at = self.fields[kind][name]
@@ -190,7 +212,15 @@ class Compiler:
         return compare
 
 
-def _is(frame: Frame, names: tuple[str, ...], on: str | None, m: Moment) -> bool:
-    return frame.name in names and (
-        on is None or ((at := m.places.get(on)) is not None and frame.place(on) == at)
-    )
+def _among(
+    stack: tuple[Frame, ...], names: tuple[str, ...], on: str | None, m: Moment, but: Frame | None = None
+) -> bool:
+    """Whether a stack has one of these calls other than ``but``, on the object if one is meant."""
+    for frame in stack:
+        if frame.name in names and frame is not but:
+            if on is None:
+                return True
+            at = m.places.get(on)
+            if at is not None and frame.place(on) == at:
+                return True
+    return False

@@ -69,6 +69,10 @@ class Judged:
         """Return whether the check certainly applies and certainly fails."""
         return self.when(moment) == YES and self.require(moment) == NO
 
+    def kept(self, moment: Moment) -> bool:
+        """Return whether the check applies and is satisfied, as far as the documents go."""
+        return self.when(moment) != NO and self.require(moment) != NO
+
 
 @dataclass(slots=True)
 class Meaning:

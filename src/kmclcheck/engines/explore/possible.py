@@ -66,7 +66,10 @@ class Goal:
 class Relaxed:
     """Events and goals of a search in terms of what is possible."""
 
-    def __init__(self, meanings: Meanings, choices: Choices, bounds: Bounds, rule: str) -> None:
+    def __init__(
+        self, meanings: Meanings, choices: Choices, bounds: Bounds, rule: str, witness: bool = False
+    ) -> None:
+        self.witness = witness
         self.meanings = meanings
         self.spec = meanings.spec
         self.bounds = bounds
@@ -217,7 +220,10 @@ class Relaxed:
         parts = self.holds(check.when, False, known), self.holds(check.require, True, known)
         return either(parts)
 
-    def _broken(self, check: Check, known: set[str]) -> Clauses:
+    def _aim(self, check: Check, known: set[str]) -> Clauses:
+        """Return what has to be possible for the check to end a search."""
+        if self.witness:
+            return both(self.holds(check.when, True, known), self.holds(check.require, True, known))
         when = self.holds(check.when, True, known, certain=True)
         return both(when, self.holds(check.require, False, known, certain=True))
 
@@ -259,7 +265,7 @@ class Relaxed:
         for rule, check in lines.checks:
             if not check.each:
                 # At the last record the rule is broken, and what yields to it may be too.
-                last = rule.id == self.rule or rule.id in self._weaker
+                last = not self.witness and (rule.id == self.rule or rule.id in self._weaker)
                 (kept if last else needed).append(self._without(self._unbroken(check, known), given))
         self.needed[name, entry] = tuple(c & ~banned for c in both(*needed))
         base = tuple(c & ~banned for c in both(*needed, *kept))
@@ -368,7 +374,7 @@ class Relaxed:
                 continue
             decl = self.spec.events[name]
             known = self._speaks_of([*decl.objects, *([check.target] if check.each else [])])
-            clauses = self._broken(check, known)
+            clauses = self._aim(check, known)
             if entry:
                 for kind, _ in self._entries[name].fresh:
                     clauses = self._without(clauses, [(self._born(kind, True), self._fact("room", kind))])
@@ -382,7 +388,7 @@ class Relaxed:
         """An obligation is broken when its object ends, or when the trace does."""
         known = self._speaks_of([check.target])
         objects = [(self._fact("object", kind),) for kind in sorted(known - {"thread"})]
-        broken = both(self._broken(check, known), *objects)
+        broken = both(self._aim(check, known), *objects)
         dead = self._dead(check.target)
         if dead:
             # What has certainly ended has none of the other values any more.
@@ -395,14 +401,14 @@ class Relaxed:
         for kind, ends in self.meanings.ends.items():
             for one in ends:
                 # An object of this kind, if there is one, must have kept the other obligations or ended.
-                other = one.rule.id != self.rule and one.rule.id not in self._weaker
+                other = self.witness or (one.rule.id != self.rule and one.rule.id not in self._weaker)
                 if other and self.bounds.of(kind) == 1:
                     ways = [self._unbroken(one.check, self._speaks_of([kind]))]
                     ways += [self._dead(kind)] if self._dead(kind) else []
                     ways += [(self._fact("nobody", kind),)] if kind not in known else []
                     kept.append(either(ways))
         yield Goal(both(broken, *kept), idle=True)
-        for name in check.hung_in:
+        for name in () if self.witness else check.hung_in:
             yield Goal(both(broken, (self._fact("running", name),)))
 
     def _dead(self, kind: str) -> Clauses:

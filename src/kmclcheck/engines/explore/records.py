@@ -15,14 +15,17 @@ def as_events(spec: Spec, choices: Sequence[Choice], worlds: Sequence[World]) ->
     """Return the events with handles, threads and numbers that a person can tell apart."""
     kinds = {kind: number for number, kind in enumerate(spec.kinds, 1)}
     handles: list[int] = []
+    born: dict[str, int] = {}
     events: list[Event] = []
     for number, (choice, world) in enumerate(zip(choices, worlds, strict=True), 1):
         decl = spec.events[choice.name]
         args: dict[str, int | str] = {param: handles[at] for param, at in choice.things}
         if choice.fresh is not None:
             kind, param = choice.fresh
-            born = sum(handle // 0x1000 == kinds[kind] for handle in handles)
-            handles.append(kinds[kind] * 0x1000 + 0x10 * (born + 1))
+            born[kind] = born.get(kind, 0) + 1
+            # What is unique only within its parent is a number, anything else an address.
+            number_only = spec.kinds[kind].scoped
+            handles.append(born[kind] if number_only else kinds[kind] * 0x10000 + 0x100 * born[kind])
             args[param] = handles[-1]
         # An object whose handle went to another one has a place of its own.
         handles += [0] * (len(world.things) - len(handles))

@@ -16,6 +16,7 @@ once; every reduction is exact:
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
@@ -69,7 +70,8 @@ class Search:
     """Looks for the shortest records that break a rule and none of some others.
 
     Of the ``candidates`` those are added to the others whose events occur anyway, or (``wide``) that are
-    judged at any event that does: more to look at, and fewer ways to go.
+    judged at any event that does: more to look at, and fewer ways to go. A ``witness`` is the opposite of a
+    counterexample: records that the rule is judged at, and that break nothing.
     """
 
     def __init__(
@@ -80,7 +82,9 @@ class Search:
         bounds: Bounds,
         candidates: frozenset[str],
         wide: bool = False,
+        witness: bool = False,
     ) -> None:
+        self.witness = witness
         self.spec = spec
         self.rule = rule
         cone = Cone(spec).reach([rule, *sorted(others)])
@@ -93,26 +97,32 @@ class Search:
             cone.reach(sorted(more))
         self.others = frozenset(cone.rules) - {rule}
         self.meanings = Meanings(spec, cone, self.others | {rule})
-        self.semantics = Semantics(self.meanings, bounds.unseen)
+        self.semantics = Semantics(self.meanings, bounds.unseen, rule if witness else None)
         self.choices = Choices(self.meanings, bounds)
-        self.relaxed = Relaxed(self.meanings, self.choices, bounds, rule)
+        self.relaxed = Relaxed(self.meanings, self.choices, bounds, rule, witness)
         self.estimate = Estimate(self.relaxed)
         self.visited = 0
         self._frames: dict[str, str] = {
             name: "<callback>" if spec.events[name].callback else "<call>" for name in self.meanings.neutral
         }
 
-    def run(self, deadline: float, limit: int | None = None) -> Found | NotFound:
+    def run(
+        self, deadline: float, limit: int | None = None, start: Sequence[Choice] = ()
+    ) -> Found | NotFound:
         """Search until a counterexample is found, or none can be.
 
-        Give up when the time (of this process) is over, or after a number of worlds.
+        Give up when the time (of this process) is over, or after a number of worlds. ``start``: records that
+        come first, whatever follows.
         """
-        first = self.estimate(NOTHING)
+        root = self._after(start)
+        if root is None:
+            return NotFound(len(start), True, 0)
+        first = root.length + self.estimate(root.world)
         tie = count()
         queue: list[tuple[int, int, int, _Node]] = []
-        best: dict[Key, int] = {self._key(NOTHING): 0}
+        best: dict[Key, int] = {self._key(root.world): root.length}
         if first < NEVER:
-            heappush(queue, (first, 0, next(tie), _Node(NOTHING, 0, None, None)))
+            heappush(queue, (first, 0, next(tie), root))
         bound = 0
         while queue:
             total, _, _, node = heappop(queue)
@@ -146,6 +156,18 @@ class Search:
                     heappush(queue, (goal.length, -goal.length, next(tie), goal))
         return NotFound(bound, True, self.visited)
 
+    def _after(self, start: Sequence[Choice]) -> _Node | None:
+        """Return the world after some records, or ``None`` if they cannot be or break something."""
+        node = _Node(NOTHING, 0, None, None)
+        for choice in start:
+            made = None
+            if (choice.name, choice.entry) in self.meanings.events:
+                made = self.semantics.step(node.world, choice)
+            if made is None or made[1]:
+                return None
+            node = _Node(made[0], node.length + 1, node, choice)
+        return node
+
     def _next(self, node: _Node) -> list[_Node]:
         world, length = node.world, node.length + 1
         found: list[_Node] = []
@@ -155,8 +177,10 @@ class Search:
             if made is None:
                 continue
             after, broken = made
+            if self.witness and self.semantics.held and not broken:
+                found.append(_Node(after, length, node, choice, End.STOPPED))
             if broken:
-                if {one[0].id for one in told(after, broken)} == {self.rule}:
+                if not self.witness and {one[0].id for one in told(after, broken)} == {self.rule}:
                     found.append(_Node(after, length, node, choice, End.STOPPED))
                 continue
             if choice.entry and choice.name in self._frames and _idle(world, after, choice):
@@ -170,6 +194,10 @@ class Search:
             if any(world.stacks) is not hung:
                 continue
             broken = self.semantics.at_end(world, hung)
+            if self.witness:
+                if not hung and not broken and self.semantics.held:
+                    return end
+                continue
             if broken and {one[0].id for one in told(world, broken)} == {self.rule}:
                 return end
         return None
@@ -197,20 +225,31 @@ class Search:
 
 
 def shortest(
-    spec: Spec, rule: str, others: frozenset[str], bounds: Bounds, seconds: float,
+    spec: Spec,
+    rule: str,
+    others: frozenset[str],
+    bounds: Bounds,
+    seconds: float,
     candidates: frozenset[str] = frozenset(),
-) -> Found | NotFound:  # fmt: skip
+    witness: bool = False,
+    start: Sequence[Choice] = (),
+) -> Found | NotFound:
     """Return the shortest records that break a rule and none of ``others``.
 
     That is a lower bound for records that break the rule alone. Both ways to take other rules into
     account are exact; the second is tried where the first one takes long.
     """
     deadline = time.process_time() + seconds
-    found = Search(spec, rule, others, bounds, candidates).run(deadline, _NARROW_LIMIT)
-    if isinstance(found, Found) or found.exhausted or time.process_time() > deadline:
+
+    def search(wide: bool) -> Search:
+        return Search(spec, rule, others, bounds, candidates, wide, witness)
+
+    found = search(False).run(deadline, _NARROW_LIMIT, start)
+    given_up = isinstance(found, NotFound) and (not found.exhausted or bool(start))
+    if not given_up or time.process_time() > deadline:
         return found
-    last = Search(spec, rule, others, bounds, candidates, wide=True).run(deadline)
-    if isinstance(last, NotFound) and last.length < found.length:
+    last = search(True).run(deadline, start=start)
+    if isinstance(found, NotFound) and isinstance(last, NotFound) and last.length < found.length:
         return NotFound(found.length, last.exhausted, found.visited + last.visited)
     return last
 

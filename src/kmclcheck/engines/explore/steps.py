@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kmclcheck.engines.explore.conditions import NO, PERHAPS, YES, Moment
-from kmclcheck.engines.explore.meaning import Meaning, Meanings
+from kmclcheck.engines.explore.meaning import Judged, Meaning, Meanings
 from kmclcheck.engines.explore.world import Choice, Frame, Thing, World
 from kmclcheck.model.spec import Check, Rule
 
@@ -14,14 +14,17 @@ Broken = tuple[Rule, int | None]
 class Semantics:
     """Takes steps: one record at a time.
 
-    ``unseen``: whether the trace may leave out callbacks, of a channel whose slots are empty.
+    ``unseen``: whether the trace may leave out callbacks, of a channel whose slots are empty. ``watched``: a
+    rule; ``held`` tells whether the last step judged it and it was kept.
     """
 
-    def __init__(self, meanings: Meanings, unseen: bool = False) -> None:
+    def __init__(self, meanings: Meanings, unseen: bool = False, watched: str | None = None) -> None:
         self.meanings = meanings
         self.spec = spec = meanings.spec
         self.compiler = compiler = meanings.compiler
         self.unseen = unseen
+        self.watched = watched
+        self.held = False
         self._initial: dict[str, tuple[int, ...]] = {}
         self._absent: dict[str, tuple[int, ...]] = {}
         self._dead: dict[str, list[tuple[int, int]]] = {}
@@ -61,6 +64,7 @@ class Semantics:
 
         ``None``: the record cannot be, as far as is known, or it leaves more open than the documents do.
         """
+        self.held = False
         meaning = self.meanings.events[choice.name, choice.entry]
         frame: Frame | None = None
         stacks, own = world.stacks, world.own
@@ -127,7 +131,7 @@ class Semantics:
         broken: list[Broken] = []
         for one in meaning.checks:
             target = one.check.target
-            if (target == "thread" or target in moment.places) and one.broken(moment):
+            if (target == "thread" or target in moment.places) and self._breaks(one, moment):
                 broken.append((one.rule, moment.places.get(target)))
         for one in meaning.each:
             target = one.check.target
@@ -135,9 +139,17 @@ class Semantics:
             for at, thing in enumerate(moment.world.things):
                 if thing.kind == target and thing.parent == parent and parent is not None and _living(thing):
                     places = {**moment.places, target: at}
-                    if one.broken(_at(moment, places)):
+                    if self._breaks(one, _at(moment, places)):
                         broken.append((one.rule, at))
         return broken
+
+    def _breaks(self, one: Judged, moment: Moment) -> bool:
+        """Return whether a check is broken, and note if it is the watched one and is kept."""
+        if one.broken(moment):
+            return True
+        if one.rule.id == self.watched and one.kept(moment):
+            self.held = True
+        return False
 
     def _changes(
         self, meaning: Meaning, moment: Moment, born: dict[str, int], things: list[Thing]
@@ -204,7 +216,7 @@ class Semantics:
                 later = Moment(
                     world, places, moment.thread, None, moment.args, moment.status, moment.irql, {}
                 )
-                broken += [(one.rule, at) for one in ends if one.broken(later)]
+                broken += [(one.rule, at) for one in ends if self._breaks(one, later)]
             after[at] = thing._replace(ended=True)
         return broken
 
@@ -310,6 +322,7 @@ class Semantics:
 
     def at_end(self, world: World, hung: bool) -> list[Broken]:
         """Return the rules that are broken if the trace ends here, by unloading or because of a hang."""
+        self.held = False
         broken: list[Broken] = []
         for at, thing in enumerate(world.things):
             ends = self.meanings.ends.get(thing.kind)
@@ -320,7 +333,9 @@ class Semantics:
                 places[world.things[thing.parent].kind] = thing.parent
             moment = Moment(world, places, 0, None, {}, None, 0, {})
             for one in ends:
-                if one.broken(moment) and (not hung or self._waits(world, one.check, at, thing.parent)):
+                if self._breaks(one, moment) and (
+                    not hung or self._waits(world, one.check, at, thing.parent)
+                ):
                     broken.append((one.rule, at))
         return broken
 

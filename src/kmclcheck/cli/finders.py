@@ -1,0 +1,42 @@
+"""The engines that find shortest traces, by the name a command line gives them."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.util import find_spec
+
+import click
+
+from kmclcheck.engines.question import Bound, Finder, Limits, Question, Records
+from kmclcheck.model.spec import Spec
+
+NAMES = ("graph", "z3")
+
+
+def finder(name: str) -> Finder:
+    """Return an engine; only then is its code loaded. Raises UsageError if it is not installed."""
+    if name == "graph":
+        from kmclcheck.engines.explore.finder import find
+
+        return find
+    if find_spec("z3") is None:
+        raise click.UsageError("the engine z3 needs the package z3-solver, which is not installed")
+    return _by_z3
+
+
+def _by_z3(spec: Spec, question: Question, limits: Limits, seconds: float) -> Records | Bound:
+    symbolic = importlib.import_module("kmclcheck.engines.symbolic")
+    if question.witness:
+        raise click.UsageError("the engine z3 finds counterexamples only; use --engine graph")
+    bounds = symbolic.Bounds(
+        threads=limits.threads, depth=limits.depth, objects=limits.objects, others=limits.others
+    )
+    try:
+        found = symbolic.shortest(spec, question.rule, question.others, bounds, seconds)
+    except symbolic.OutOfBudgetError as error:
+        return Bound(error.proved, False, seconds)
+    except symbolic.UnsupportedError as error:
+        raise click.UsageError(f"the engine z3 cannot do this: {error}") from None
+    if isinstance(found, symbolic.NoneWithin):
+        return Bound(found.length, False, found.seconds)
+    return Records(found.events, found.end, found.seconds)
