@@ -97,6 +97,17 @@ def test_list_of_faults(run: Run) -> None:
     assert len(one) > 2
 
 
+@pytest.mark.parametrize("suffix", [".etl", ".xml", ".txt", ".jsonl"])
+def test_other_formats(run: Run, suffix: str) -> None:
+    options = ["--fault", "incoming-complete-once", "--seed", "4"]
+    assert run("simulate", *options, "-o", "f" + suffix).returncode == 0
+    assert run("simulate", *options, "-o", "f.kmtrace").returncode == 0
+    one, other = (run("check", name, "--format", "concise") for name in ("f" + suffix, "f.kmtrace"))
+    assert one.returncode == other.returncode == 1
+    # The line or record is another one, and what follows it is the same.
+    assert one.stdout.split(": ", 1)[1].split(";")[0] == other.stdout.split(": ", 1)[1].split(";")[0]
+
+
 def test_list(run: Run) -> None:
     done = run("simulate", "--list")
     assert done.returncode == 0

@@ -43,11 +43,11 @@ def command(ctx: click.Context, /, source: str, target: str, to: str | None, **h
 
     What the output cannot hold is an error. Events that could not be read become losses in the output.
     """
-    format = _format(target, to)
+    format = format_of(target, to)
     reader = reading(ctx.obj, **how).open(source)
     items = _Counted(reader)
     try:
-        with _opened(target) as stream:
+        with opened(target) as stream:
             format.write(stream, items, reader.info)
             stream.flush()
     except ValueError as error:
@@ -83,7 +83,8 @@ class _Counted:
             yield item
 
 
-def _format(target: str, name: str | None) -> TraceFormat:
+def format_of(target: str, name: str | None) -> TraceFormat:
+    """Return the format to write, by its name or else by the suffix of the file."""
     formats = known_formats()
     if name is not None:
         return formats[name]
@@ -98,7 +99,7 @@ def _format(target: str, name: str | None) -> TraceFormat:
 
 
 @contextmanager
-def _opened(target: str) -> Iterator[BinaryIO]:
+def opened(target: str) -> Iterator[BinaryIO]:
     """Give the stream to write to. A file takes its place only when it is complete."""
     if target == "-":
         yield sys.stdout.buffer

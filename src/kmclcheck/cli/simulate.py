@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import sys
-from contextlib import AbstractContextManager, nullcontext
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TextIO
 
 import click
@@ -27,6 +29,9 @@ from kmclcheck.engines.simulate import (
 from kmclcheck.engines.simulate.capture import LEVELS, MAX_CPUS, MAX_SKEW
 from kmclcheck.engines.simulate.faults import Fault, all_faults
 from kmclcheck.engines.simulate.faults.running import FaultyRun, NoOccasionError, choose, faulty_run
+
+_CONVERTED = (".etl", ".xml", ".jsonl", ".txt")
+"""Suffixes of other formats, in which a trace can be written; see ``kmclcheck convert``."""
 
 _COUNT = click.IntRange(min=0)
 WORKLOAD = "workload"
@@ -59,7 +64,7 @@ EVENTS, CHANNELS, MAX_CHANNELS = 10_000, 8, 1000
     "-o",
     metavar="FILE",
     type=click.Path(dir_okay=False, allow_dash=True),
-    help="Write the trace to a file.",
+    help="Write the trace to a file; .etl, .xml, .txt and .jsonl mean other formats than the native one.",
 )
 @click.option(
     "--events",
@@ -298,8 +303,30 @@ def _side_file(path: str | None) -> AbstractContextManager[TextIO | None]:
 
 def _opened(output: str | None) -> AbstractContextManager[TextIO]:
     """Return the stream to write to; the same bytes go into it on every system."""
+    if output is not None and output.lower().endswith(_CONVERTED):
+        return _converted(output)
     if output is not None and output != "-":
         return open(output, "w", encoding="ascii", newline="\n")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(newline="\n")
     return nullcontext(sys.stdout)
+
+
+@contextmanager
+def _converted(output: str) -> Iterator[TextIO]:
+    """Give a stream for a native trace that is written in the format of the output's suffix at the end."""
+    # Formats take long to import, and most runs need none.
+    from kmclcheck.cli.convert import format_of, opened
+    from kmclcheck.traces.base import ByteSource
+    from kmclcheck.traces.formats.kmtrace import KmtraceReader
+
+    target = format_of(output, None)
+    with tempfile.TemporaryFile() as native:
+        text = io.TextIOWrapper(native, encoding="ascii", newline="\n")
+        yield text
+        text.flush()
+        native.seek(0)
+        reader = KmtraceReader(ByteSource(native, output, owned=False))
+        with opened(output) as stream:
+            target.write(stream, reader, reader.info)
+        text.detach()
