@@ -7,7 +7,7 @@ from enum import Enum
 
 from kmclcheck.diagnostics import Span
 from kmclcheck.model.event import Phase
-from kmclcheck.model.expr import Expr, Term
+from kmclcheck.model.expr import Expr, Term, Truth
 
 EventKind = tuple[str, Phase]
 
@@ -193,6 +193,14 @@ class ObjectKind:
     unknown_if_absent: bool = False
     doc: str = ""
 
+    @property
+    def ends_silently(self) -> bool:
+        """Whether an object can end without any event, for it may lie in memory of the driver.
+
+        Then a birth in that memory is never a sign that events are missing.
+        """
+        return any(birth.loss_if == Truth(False) for birth in self.births)
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -247,8 +255,8 @@ class Invariant:
     """What follows from the rules. A check without an event holds at every moment, for each object.
 
     Like a rule it is violated when it certainly does not hold; a ``strict`` one also where the documents
-    leave it open. ``assuming`` are the rules that it needs, all of them if none is named. ``instances``
-    says why a bounded number of objects shows it for any number.
+    leave it open. ``assuming`` are the rules that it needs, all of them if none is named; ``given`` is
+    assumed besides. ``instances`` says why a bounded number of objects shows it for any number.
     """
 
     id: str
@@ -258,6 +266,7 @@ class Invariant:
     assuming: tuple[str, ...] = ()
     instances: str = ""
     strict: bool = False
+    given: tuple[Check, ...] = ()
     sources: tuple[str, ...] = ()
     span: Span | None = None
 

@@ -101,7 +101,8 @@ class Records:
     def _may_be_followed(self, kind: ObjectKind, fields: Fields) -> bool:
         """Return whether another birth would be no sign of a loss: the object may have ended silently."""
         unseen = [b for b in kind.births if not self.has(b.event) and b.loss_if != Truth(False)]
-        return any(evaluate_fields(b.loss_if, fields, kind.name) is not TRUE for b in unseen)
+        followed = [b for b in unseen if evaluate_fields(b.loss_if, fields, kind.name) is not TRUE]
+        return kind.ends_silently and bool(followed)
 
     def _lines(self, kind: ObjectKind) -> dict[EventKind, dict[str, tuple[Transition, ...]]]:
         conditions = {name: d.recorded_when for name, d in self.spec.events.items()}

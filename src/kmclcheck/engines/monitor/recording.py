@@ -94,12 +94,12 @@ class Recording:
 
         Objects can end without any event: memory of the driver that it uses for something else.
         """
-        kind = state.kind.name
-        return any(
+        kind = state.kind
+        return kind.ends_silently and any(
             birth.event not in self.recorded
             and birth.loss_if != Truth(False)
-            and evaluate_fields(birth.loss_if, state.fields, kind) is not TRUE
-            for birth in state.kind.births
+            and evaluate_fields(birth.loss_if, state.fields, kind.name) is not TRUE
+            for birth in kind.births
         )
 
     def hidden(self, state: StateVec) -> frozenset[str]:
