@@ -42,6 +42,7 @@ invariant shut-first {
     always when door.life is Open each door require true
     assuming open-once
     strict
+    given at OpenDoor.call require not running(OpenDoor, door)
     instances "One door."
     source "P"
 }
@@ -53,6 +54,7 @@ invariant shut-first {
     assert found.instances == "One door."
     assert found.sources == ("P",)
     assert found.strict
+    assert [g.event for g in found.given] == [("OpenDoor", Phase.CALL)]
     at, always = found.checks
     assert at.event == ("OpenDoor", Phase.CALL)
     assert at.require == FieldIn("door", "life", frozenset({"Shut"}))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kmclcheck.engines.symbolic.prove import Proof
 
 _WIDTH = 96
+_SHOWN = 20
 
 
 @click.command("prove", short_help="Prove what is claimed to follow from the rules.")
@@ -58,12 +59,10 @@ def command(
         raise click.ClickException(
             "Z3 is not installed; it comes with: pip install 'kmclcheck[symbolic]'"
         ) from None
-    from dataclasses import replace
-
     results = []
     for invariant in chosen:
         rules = [id for id in assumed(specification, invariant) if id not in without]
-        proof = prove(specification, replace(invariant, assuming=tuple(rules)), Bounds(others=bound), timeout)
+        proof = prove(specification, invariant, Bounds(others=bound), timeout, rules=rules)
         results.append(proof.result)
         say(page(specification, invariant, proof))
     counts = {result: results.count(result) for result in Result}
@@ -95,7 +94,8 @@ def page(spec: Spec, invariant: Invariant, proof: Proof) -> str:
         f"  within {objects}, {plural(bounds.threads, 'thread')}, {bounds.depth} calls inside one another"
     )
     lines.append(f"  {proof.seconds:.1f} s, {proof.solver_seconds:.1f} s of them in the solver")
-    lines.append(_wrapped("assuming " + ", ".join(proof.rules)))
+    some = ", ".join(proof.rules) if len(proof.rules) <= _SHOWN else f"{len(proof.rules)} rules"
+    lines.append(_wrapped(f"assuming {some or 'no rule'}"))
     if invariant.instances:
         lines.append(_wrapped("why these numbers do: " + invariant.instances))
     if proof.why:

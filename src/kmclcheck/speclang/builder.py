@@ -309,9 +309,14 @@ class Builder(Transformer_NonRecursive[Token, Any]):
             sources=tuple(t for key, value in by_key if key == "SOURCE" for t in value),
             assuming=tuple(n for key, value in by_key if key == "ASSUMING" for n in value),
             checks=tuple(value for key, value in by_key if key == "CHECK"),
+            given=tuple(value for key, value in by_key if key == "GIVEN"),
             strict=any(key == "STRICT" for key, _ in by_key),
             repeated=repeated,
         )
+
+    def given(self, meta: Meta, c: list[Any]) -> tuple[Token, s.CheckDecl]:
+        events, guard, require = c
+        return Token("GIVEN", "given"), s.CheckDecl(events, (), guard, None, None, require, self._at(meta))
 
     def strict(self, meta: Meta, c: list[Token]) -> tuple[Token, None]:
         return c[0], None

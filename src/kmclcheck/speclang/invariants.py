@@ -53,6 +53,7 @@ class Invariants:
             assuming=tuple(n.text for n in decl.assuming if n.text in self._known),
             instances=texts.get("instances", ""),
             strict=decl.strict,
+            given=tuple(c for check in decl.given for c in self._rules.check(None, check)),
             sources=tuple(t.value for t in decl.sources),
             span=decl.id.span,
         )

@@ -391,6 +391,7 @@ class InvariantDecl:
     sources: tuple[Text, ...]
     assuming: tuple[Name, ...]
     checks: tuple[CheckDecl, ...]
+    given: tuple[CheckDecl, ...]
     strict: bool
     repeated: tuple[Name, ...] = ()
 

@@ -172,6 +172,7 @@ def entry_arguments(cone: Cone, call: Call) -> set[str]:
 
 def _ends(cone: Cone) -> list[Expr]:
     checks = [c for id in sorted(cone.rules) for c in cone.spec.rules[id].checks if c.event is None]
+    checks += cone.claimed(None)
     return [e for check in checks for e in (check.when, check.require)]
 
 
@@ -206,6 +207,7 @@ def _signature(cone: Cone, decl: EventDecl, tuples: list[Group]) -> object:
             if a.event == event and (a.kind, a.field) in cone.numbers
         ]
         checks = [(r.id, c.when, c.require, c.target, c.each) for r, c in cone.checks(event)]
-        meaning += [tuple(lines), tuple(births), tuple(sets), tuple(checks)]
+        claims = [(c.when, c.require, c.target, c.each) for c in cone.claimed(event)]
+        meaning += [tuple(lines), tuple(births), tuple(sets), tuple(checks), tuple(claims)]
     meaning.append(tuple(decl.name in names for names in tuples))
     return tuple(meaning)

@@ -38,6 +38,16 @@ def violated(step: Step, invariant: Invariant) -> Lit:
     return circuit.any(found)
 
 
+def given(step: Step, invariant: Invariant) -> list[Lit]:
+    """Return what an invariant takes for granted of every record."""
+    circuit = step.circuit
+    return [
+        circuit.either(-step.happens[check.event], -_fails(check, step.moments[check.event], False))
+        for check in invariant.given
+        if check.event in step.moments
+    ]
+
+
 def _in_state(step: Step, check: Check, at: int, strict: bool) -> Lit:
     layout, kind = step.layout, check.target
     chosen = {kind: only(at, len(layout.parents[kind]))}

@@ -45,6 +45,7 @@ class Cone:
         self.numbers: set[Field] = set()
         self.kinds: set[str] = set()
         self.shown: dict[str, dict[str, frozenset[str]]] = {}
+        self.claims: list[Check] = []
         self._lines: dict[EventKind, list[tuple[Field, Transition]]] = {}
         for machine in spec.machines.values():
             for line in machine.transitions:
@@ -57,6 +58,7 @@ class Cone:
         other.spec, other._lines = self.spec, self._lines
         other.rules, other.events = set(self.rules), set(self.events)
         other.fields, other.numbers, other.kinds = set(self.fields), set(self.numbers), set(self.kinds)
+        other.claims = list(self.claims)
         other.shown = {kind: dict(fields) for kind, fields in self.shown.items()}
         return other
 
@@ -76,6 +78,7 @@ class Cone:
     def claim(self, checks: Iterable[Check]) -> Cone:
         """Add conditions that are claimed to hold at their events, or at every moment."""
         for check in checks:
+            self.claims.append(check)
             if check.event is not None:
                 self.event(check.event[0])
             else:
@@ -85,6 +88,16 @@ class Cone:
             self.kind(check.target)
             self.expr(check.when)
             self.expr(check.require)
+        return self
+
+    def grant(self, checks: Iterable[Check]) -> Cone:
+        """Add what is taken for granted at events that occur anyway."""
+        for check in checks:
+            if check.event is not None and check.event[0] in self.events:
+                if check not in self.claims:
+                    self.claims.append(check)
+                self.expr(check.when)
+                self.expr(check.require)
         return self
 
     def keep(self, rules: Iterable[str]) -> Cone:
@@ -250,9 +263,13 @@ class Cone:
         for one in self.spec.assignments:
             if one.event == event and (one.kind, one.field) in self.numbers:
                 found.append(one.guard)
-        for _, check in self.checks(event):
+        for check in [*(check for _, check in self.checks(event)), *self.claimed(event)]:
             found += [check.when, check.require]
         return found
+
+    def claimed(self, event: EventKind | None) -> list[Check]:
+        """Return what is claimed or granted at an event, or (``None``) at every moment."""
+        return [check for check in self.claims if check.event == event]
 
 
 def is_output(decl: EventDecl, param: str) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from kmclcheck.engines.symbolic.bounds import Bounds, Found
 from kmclcheck.engines.symbolic.circuit import TRUE, Lit
-from kmclcheck.engines.symbolic.claims import violated
+from kmclcheck.engines.symbolic.claims import given, violated
 from kmclcheck.engines.symbolic.cone import Cone
 from kmclcheck.engines.symbolic.decode import records
 from kmclcheck.engines.symbolic.lemmas import exclusive, lasting
@@ -68,28 +69,51 @@ def assumed(spec: Spec, invariant: Invariant) -> list[str]:
     return [rule.id for rule in spec.rules.values() if not records_only(rule)]
 
 
-def prove(spec: Spec, invariant: Invariant, bounds: Bounds, seconds: float, least: int = 8) -> Proof:
+def prove(
+    spec: Spec,
+    invariant: Invariant,
+    bounds: Bounds,
+    seconds: float,
+    least: int = 8,
+    rules: Sequence[str] | None = None,
+) -> Proof:
     """Prove an invariant, or find records that keep the rules and violate it.
+
+    ``rules`` are assumed in place of those that the invariant names.
 
     First up to ``least`` records are tried; then plain induction; then induction with clauses that are
     searched for. What is proved is checked once more by a solver that knows nothing of the search.
     """
-    return _Attempt(spec, invariant, bounds, seconds).run(least)
+    chosen = assumed(spec, invariant) if rules is None else list(rules)
+    return _Attempt(spec, invariant, bounds, seconds, chosen).run(least)
 
 
 class _Attempt:
-    def __init__(self, spec: Spec, invariant: Invariant, bounds: Bounds, seconds: float) -> None:
+    def __init__(
+        self, spec: Spec, invariant: Invariant, bounds: Bounds, seconds: float, rules: list[str]
+    ) -> None:
         self.started = time.perf_counter()
         self.deadline = self.started + seconds
         self.invariant = invariant
         self.bounds = bounds
-        self.rules = tuple(assumed(spec, invariant))
+        self.rules = tuple(rules)
         cone = Cone(spec).claim(invariant.checks).keep(self.rules)
         cone.show(everything=True).keep(self.rules)
+        while True:
+            before = cone.size
+            cone.grant(invariant.given)
+            cone.keep(self.rules)
+            if cone.size == before:
+                break
         self.system = system = System(spec, cone, bounds)
         step = system.step
         self.bad = violated(step, invariant)
-        self.constraint = [*step.valid, system.quiet, *step.all_shown(step.after)]
+        self.constraint = [
+            *step.valid,
+            system.quiet,
+            *step.all_shown(step.after),
+            *given(step, invariant),
+        ]
         self.facts: list[Lit] = []
         self.searched = 0
         self.solver_seconds = 0.0
