@@ -141,7 +141,8 @@ class Choices:
         """Give the objects that an entry may name; at most one that was not there before."""
         wanted = entry.wanted
         places = [
-            [n for n, t in enumerate(world.things) if t.kind == kind and not t.replaced] for kind, _ in wanted
+            [n for n, t in enumerate(world.things) if t.kind == kind and t.born and not t.replaced]
+            for kind, _ in wanted
         ]
         for chosen in product(*places):
             if self._consistent(world, wanted, chosen):

@@ -44,11 +44,11 @@ def _near(
 
     The beginning gets shorter until no other ending can be closer than the best one so far.
     """
-    deadline = time.process_time() + seconds
+    deadline = time.perf_counter() + seconds
     best: Found | NotFound = NotFound(0, False, 0)
     least = 2 * len(choices) + 1
     for kept in range(len(choices), -1, -1):
-        left = deadline - time.process_time()
+        left = deadline - time.perf_counter()
         if len(choices) - kept >= least or left <= 0:
             break
         found = shortest(

@@ -382,6 +382,8 @@ class Relaxed:
             parts = [self.needed[name, entry], tuple(c & ~banned for c in clauses)]
             if check.each:
                 parts.append((self._fact("object", check.target),))
+                if self._dead(check.target):
+                    parts.append((self._living(check.target),))
             yield Goal(both(*parts), self.events.index((name, entry)))
 
     def _ends(self, check: Check) -> Iterable[Goal]:
@@ -390,13 +392,12 @@ class Relaxed:
         objects = [(self._fact("object", kind),) for kind in sorted(known - {"thread"})]
         broken = both(self._aim(check, known), *objects)
         dead = self._dead(check.target)
+        living = self._living(check.target)
         if dead:
-            # What has certainly ended has none of the other values any more.
-            enums = [f for f in self.spec.kinds[check.target].enums.values() if f.dead]
-            living = 0
-            for enum in enums:
-                living |= self._field(check.target, enum.name, enum.dead, False)
-            yield Goal(both(tuple(c & ~living for c in broken), dead))
+            # What has certainly ended has none of the other values any more, but had one before.
+            ended = tuple(c & ~living for c in broken)
+            yield Goal(both(ended, dead, (living,)))
+            broken = both(broken, (living,))
         kept: list[Clauses] = []
         for kind, ends in self.meanings.ends.items():
             for one in ends:
@@ -415,6 +416,14 @@ class Relaxed:
         """Return what has to be possible for an object to have ended; nothing if none ever ends."""
         enums = [f for f in self.spec.kinds[kind].enums.values() if f.dead]
         return tuple(self._field(kind, f.name, f.dead, True) for f in enums)
+
+    def _living(self, kind: str) -> int:
+        """Return the facts of which one holds as long as an object has not certainly ended."""
+        found = 0
+        for enum in self.spec.kinds[kind].enums.values():
+            if enum.dead:
+                found |= self._field(kind, enum.name, enum.dead, False)
+        return found
 
     def _yielding(self) -> set[str]:
         """Return the rules that yield to the rule, directly or through others."""

@@ -27,7 +27,7 @@ from kmclcheck.engines.explore.estimate import NEVER, Estimate
 from kmclcheck.engines.explore.meaning import Meanings
 from kmclcheck.engines.explore.possible import Relaxed
 from kmclcheck.engines.explore.steps import Semantics, told
-from kmclcheck.engines.explore.world import NOTHING, Choice, World
+from kmclcheck.engines.explore.world import NOTHING, Choice, Frame, World
 from kmclcheck.model.event import End
 from kmclcheck.model.spec import Rule, Spec
 
@@ -102,6 +102,7 @@ class Search:
         self.relaxed = Relaxed(self.meanings, self.choices, bounds, rule, witness)
         self.estimate = Estimate(self.relaxed)
         self.visited = 0
+        self._numbers: dict[Frame | str, int] = {}
         self._frames: dict[str, str] = {
             name: "<callback>" if spec.events[name].callback else "<call>" for name in self.meanings.neutral
         }
@@ -111,7 +112,7 @@ class Search:
     ) -> Found | NotFound:
         """Search until a counterexample is found, or none can be.
 
-        Give up when the time (of this process) is over, or after a number of worlds. ``start``: records that
+        Give up when the time is over, or after a number of worlds. ``start``: records that
         come first, whatever follows.
         """
         root = self._after(start)
@@ -137,7 +138,7 @@ class Search:
                     heappush(queue, (needed, -node.length, next(tie), node))
                 continue
             self.visited += 1
-            if time.process_time() > deadline or (limit is not None and self.visited > limit):
+            if time.perf_counter() > deadline or (limit is not None and self.visited > limit):
                 return NotFound(bound - 1, False, self.visited)
             for after in self._next(node):
                 if after.end is not None:
@@ -203,15 +204,18 @@ class Search:
         return None
 
     def _key(self, world: World) -> Key:
-        names = self._frames
-        threads: list[tuple[object, ...]] = []
+        threads: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
         for stack, own in zip(world.stacks, world.own, strict=True):
             if stack or own != self.semantics.fresh_thread:
-                kept = tuple(f if f.name not in names else (names[f.name],) for f in stack)
-                threads.append((kept, own))
+                threads.append((tuple(self._number(frame) for frame in stack), own))
         if len(threads) > 1:
-            threads.sort(key=repr)
+            threads.sort()
         return (world.things, *threads)
+
+    def _number(self, frame: Frame) -> int:
+        """Return the same number for calls that differ in nothing that matters."""
+        kept: Frame | str = self._frames.get(frame.name, frame)
+        return self._numbers.setdefault(kept, len(self._numbers))
 
     def _found(self, node: _Node) -> Found:
         choices: list[Choice] = []
@@ -239,14 +243,14 @@ def shortest(
     That is a lower bound for records that break the rule alone. Both ways to take other rules into
     account are exact; the second is tried where the first one takes long.
     """
-    deadline = time.process_time() + seconds
+    deadline = time.perf_counter() + seconds
 
     def search(wide: bool) -> Search:
         return Search(spec, rule, others, bounds, candidates, wide, witness)
 
     found = search(False).run(deadline, _NARROW_LIMIT, start)
     given_up = isinstance(found, NotFound) and (not found.exhausted or bool(start))
-    if not given_up or time.process_time() > deadline:
+    if not given_up or time.perf_counter() > deadline:
         return found
     last = search(True).run(deadline, start=start)
     if isinstance(found, NotFound) and isinstance(last, NotFound) and last.length < found.length:

@@ -46,7 +46,9 @@ class Semantics:
 
     def absent(self, kind: str, parent: int | None) -> Thing:
         """Return what a handle stands for that names nobody."""
-        return Thing(kind, parent, self._absent[kind], (None,) * len(self.spec.kinds[kind].numbers), True)
+        sort = self.spec.kinds[kind]
+        # Any number may be tried for an object of a scoped kind; a handle comes from a birth.
+        return Thing(kind, parent, self._absent[kind], (None,) * len(sort.numbers), True, born=sort.scoped)
 
     def newborn(self, kind: str, parent: int | None) -> Thing:
         """Return an object at its birth."""

@@ -15,8 +15,8 @@ Group = tuple[str, ...]
 class Thing(NamedTuple):
     """An object. ``parent`` is its place in the world.
 
-    ``numbers`` are ``None`` until they are assigned. ``ended``: its obligations were judged.
-    ``replaced``: a newer object has its handle; only calls that began before still speak of it.
+    ``numbers`` are ``None`` until they are assigned. ``ended``: its obligations were judged. ``replaced``: a
+    newer object has its handle; only calls that began before still speak of it. ``born``: calls may name it.
     """
 
     kind: str
@@ -25,6 +25,7 @@ class Thing(NamedTuple):
     numbers: tuple[int | None, ...]
     ended: bool = False
     replaced: bool = False
+    born: bool = True
 
 
 class Frame(NamedTuple):
