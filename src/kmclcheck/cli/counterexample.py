@@ -65,6 +65,7 @@ class _Search:
     "--bound", "bounds", multiple=True, metavar="NAME=N",
     help="threads=2, depth=3 (calls inside one another), others=1 (objects of each kind), or KIND=1.",
 )  # fmt: skip
+@click.option("--unseen", is_flag=True, help="Accept traces whose callbacks are partly not recorded.")
 @click.option("--spec", multiple=True, metavar="PATH", help="A specification instead of the bundled one.")
 @click.option("--color", "colour", type=click.Choice([m.value for m in ColourMode]), default="auto")
 def command(
@@ -77,6 +78,7 @@ def command(
     engine: str,
     timeout: float,
     bounds: tuple[str, ...],
+    unseen: bool,
     spec: tuple[str, ...],
     colour: str,
 ) -> int:
@@ -86,7 +88,9 @@ def command(
     recorded. Of a rule for drivers it shows a library that keeps its guarantees, and the other way round.
     """
     specification = load_specs(spec)
-    search = _Search(specification, engine, finder(engine), _limits(bounds, specification), timeout)
+    search = _Search(
+        specification, engine, finder(engine), replace(_limits(bounds, specification), unseen=unseen), timeout
+    )
     if (rule is None) == (folder is None):
         raise click.UsageError("name a rule, or a folder for all of them with --all")
     if witness and minimal_pair:

@@ -11,19 +11,26 @@ from kmclcheck.model.spec import Spec
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much is looked at: threads, calls inside one another, objects of each kind."""
+    """How much is looked at: threads, calls inside one another, objects of each kind.
+
+    ``unseen``: traces may leave out the callbacks of an object that never shows any. Such a trace is shorter
+    and says less: what went unseen may excuse the fault, so the monitor rejects some of them.
+    """
 
     threads: int = 2
     depth: int = 3
     objects: tuple[tuple[str, int], ...] = ()
     others: int = 1
+    unseen: bool = False
 
     def text(self) -> str:
         """Return the limits for people."""
         kinds = ", ".join(f"{number} of {kind}" for kind, number in self.objects)
         return (
             f"{self.threads} threads, {self.depth} calls inside one another, "
-            f"{self.others} of each kind of object" + (f" ({kinds})" if kinds else "")
+            f"{self.others} of each kind of object"
+            + (f" ({kinds})" if kinds else "")
+            + (", callbacks may go unseen" if self.unseen else "")
         )
 
 

@@ -125,8 +125,13 @@ def answer(
             replay = judge.replay(events, found.end, question.rule)
             if replay.confirms(question, len(events)):
                 return outcome(replace(found, events=tuple(events)), replay, proved)
-        more = {f.rule for f in replay.findings} - asked.others - {question.rule}
+        told_of = {f.rule for f in replay.findings}
+        more = told_of - asked.others - {question.rule}
         if not more:
-            told = ", ".join(sorted({f.rule for f in replay.findings})) or "nothing"
+            # What is reported may have had to yield to a rule that was not looked at, or the other way round.
+            yielding = {id for f in replay.findings for id in (*f.also_broken, *spec.rules[f.rule].yields_to)}
+            more = (yielding & judge.rules) - asked.others - {question.rule}
+        if not more:
+            told = ", ".join(sorted(told_of)) or "nothing"
             return outcome(None, None, proved, why=f"of what was found, the monitor reports {told}")
         asked = replace(asked, others=asked.others | more)

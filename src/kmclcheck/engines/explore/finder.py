@@ -17,7 +17,7 @@ from kmclcheck.model.spec import Spec
 def find(spec: Spec, question: Question, limits: Limits, seconds: float) -> Records | Bound:
     """Return the shortest records, or how many are too few."""
     started = time.perf_counter()
-    bounds = Bounds(limits.threads, limits.depth, limits.objects, limits.others)
+    bounds = Bounds(limits.threads, limits.depth, limits.objects, limits.others, limits.unseen)
     near = question.near
     if near is not None and isinstance(near.origin, tuple):
         found = _near(spec, question, bounds, seconds, near.origin, near.events)
