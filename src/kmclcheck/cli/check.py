@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import MutableMapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import click
 
 from kmclcheck import __version__
-from kmclcheck.cli.config import find_config
+from kmclcheck.cli.config import ConfiguredCommand
 from kmclcheck.cli.console import ColourMode, complain, drop_stdout, is_closed_pipe, wants_colour
 from kmclcheck.cli.exitcodes import ExitCode, FailOn, decide
 from kmclcheck.cli.inputs import find_traces
@@ -21,25 +18,13 @@ from kmclcheck.cli.progress import Progress
 from kmclcheck.cli.reading import Reading, reading, reading_options
 from kmclcheck.cli.settings import show_settings
 from kmclcheck.cli.specs import load_specs
+from kmclcheck.cli.writing import check_writable, text_output
 from kmclcheck.diagnostics import InputError
 from kmclcheck.engines.monitor import Options
 from kmclcheck.engines.replay import Checker
 from kmclcheck.model.finding import TraceResult
 from kmclcheck.model.spec import Profile, Spec
 from kmclcheck.report import InputFailure, ReportOptions, RunResult, ToolInfo, format_names, get_renderer
-
-
-class ConfiguredCommand(click.Command):
-    """A command whose defaults come from the settings file of the current folder."""
-
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
-    ) -> click.Context:
-        config = find_config(Path.cwd())
-        defaults: MutableMapping[str, Any] = {k.replace("-", "_"): v for k, v in config.values.items()}
-        extra["default_map"] = defaults
-        extra["obj"] = config
-        return super().make_context(info_name, args, parent, **extra)
 
 
 def _report_targets(
@@ -179,7 +164,7 @@ def command(
     if not paths:
         raise click.UsageError("no trace given; name files or folders, or - for standard input", ctx)
     for _, path in [*report, *([("", output)] if output else [])]:
-        _check_writable(path)
+        check_writable(path)
     specification = load_specs(spec)
     options = _monitor_options(specification, profile, rule, disable, slice_budget)
     run = _check_all(paths, specification, options, reading(ctx.obj, **how), Progress(enabled=not quiet))
@@ -243,17 +228,8 @@ def _check_one(path: str, checker: Checker, how: Reading, progress: Progress) ->
     return checker.check(how.open(path), progress)
 
 
-def _check_writable(path: str) -> None:
-    """Say that a report cannot be written before the time is spent on making it."""
-    parent = os.path.dirname(path) or "."
-    if os.path.isdir(path):
-        raise click.UsageError(f"cannot write {path}: it is a folder")
-    if not os.path.isdir(parent):
-        raise click.UsageError(f"cannot write {path}: there is no folder {parent}")
-
-
 def _write_file(run: RunResult, spec: Spec, name: str, path: str) -> None:
-    with open(path, "w", encoding="utf-8", newline="\n") as stream:
+    with text_output(path) as stream:
         get_renderer(name).render(run, spec, stream)
 
 

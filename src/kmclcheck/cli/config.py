@@ -6,8 +6,12 @@ The nearest file upward counts, alone; files are not merged. In one folder ``kmc
 from __future__ import annotations
 
 import tomllib
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import click
 
 from kmclcheck.cli.mapping import mapping_in, toml_problem
 from kmclcheck.cli.nearest import did_you_mean
@@ -136,3 +140,16 @@ def _problem(path: Path, message: str, key: str) -> Diagnostic:
 
 def _error(path: Path, message: str) -> InputError:
     return InputError([Diagnostic(Level.ERROR, f"{path}: {message}")])
+
+
+class ConfiguredCommand(click.Command):
+    """A command whose defaults come from the settings file of the current folder."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        config = find_config(Path.cwd())
+        defaults: MutableMapping[str, Any] = {k.replace("-", "_"): v for k, v in config.values.items()}
+        extra["default_map"] = defaults
+        extra["obj"] = config
+        return super().make_context(info_name, args, parent, **extra)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 
-from kmclcheck.cli.check import ConfiguredCommand
+from kmclcheck.cli.config import ConfiguredCommand
 from kmclcheck.cli.console import complain, drop_stdout, is_closed_pipe
 from kmclcheck.cli.exitcodes import ExitCode
 from kmclcheck.cli.reading import reading, reading_options
+from kmclcheck.cli.writing import binary_output
 from kmclcheck.model.event import Event
 from kmclcheck.traces import TraceReader, known_formats
 from kmclcheck.traces.base import Item, TraceFormat, input_error
@@ -47,7 +45,7 @@ def command(ctx: click.Context, /, source: str, target: str, to: str | None, **h
     reader = reading(ctx.obj, **how).open(source)
     items = _Counted(reader)
     try:
-        with opened(target) as stream:
+        with binary_output(target) as stream:
             format.write(stream, items, reader.info)
             stream.flush()
     except ValueError as error:
@@ -96,26 +94,3 @@ def format_of(target: str, name: str | None) -> TraceFormat:
     if fitting:
         names = ", ".join(one.name for one in fitting)
     raise click.UsageError(f"the suffix of {target} does not tell the format; name one with --to: {names}")
-
-
-@contextmanager
-def opened(target: str) -> Iterator[BinaryIO]:
-    """Give the stream to write to. A file takes its place only when it is complete."""
-    if target == "-":
-        yield sys.stdout.buffer
-        return
-    if os.path.exists(target) and not os.path.isfile(target):
-        with open(target, "wb") as stream:
-            yield stream
-        return
-    folder = os.path.dirname(target) or "."
-    if not os.path.isdir(folder):
-        raise click.UsageError(f"cannot write {target}: there is no folder {folder}")
-    part = target + ".part"
-    try:
-        with open(part, "wb") as stream:
-            yield stream
-        os.replace(part, target)
-    finally:
-        if os.path.exists(part):
-            os.remove(part)

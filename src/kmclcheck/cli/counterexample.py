@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TextIO
 
 import click
 
@@ -18,6 +15,7 @@ from kmclcheck.cli.finders import NAMES, finder
 from kmclcheck.cli.nearest import did_you_mean
 from kmclcheck.cli.specs import load_specs
 from kmclcheck.cli.stories import as_itf, steps, write
+from kmclcheck.cli.writing import text_output
 from kmclcheck.engines.question import Finder, Limits, Question
 from kmclcheck.engines.shortest import Judge, Outcome, answer, info, judged_with
 from kmclcheck.model.event import End, Event
@@ -133,7 +131,7 @@ def _one(
     search: _Search, found: Sequence[Outcome], output: str | None, format_: str, mode: ColourMode
 ) -> int:
     last = found[-1]
-    with _stream(output) as stream:
+    with text_output(output) as stream:
         for one in found:
             if one.found is None:
                 break
@@ -179,7 +177,7 @@ def _all(search: _Search, folder: str, witness: bool) -> int:
             say(_not_found(search, one))
             continue
         path = os.path.join(folder, f"{id}.kmtrace")
-        with open(path, "w", encoding="utf-8", newline="\n") as stream:
+        with text_output(path) as stream:
             stream.write(as_trace(one.found.events, one.found.end, _comments(search.spec, one)))
         say(f"{path}: {plural(len(one.found.events), 'event')}, {one.seconds:.1f} s")
     return ExitCode.INCONCLUSIVE if missing else ExitCode.OK
@@ -227,12 +225,3 @@ def _not_found(search: _Search, one: Outcome) -> str:
         f"{one.question.rule}: not found in {one.seconds:.1f} s{reason}; "
         f"there is no {what} with up to {plural(one.proved, 'record')}, with {limits}"
     )
-
-
-@contextmanager
-def _stream(output: str | None) -> Iterator[TextIO]:
-    if output is None:
-        yield sys.stdout
-        return
-    with open(output, "w", encoding="utf-8", newline="\n") as stream:
-        yield stream

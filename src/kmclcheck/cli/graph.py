@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from kmclcheck.cli.console import complain
 from kmclcheck.cli.nearest import did_you_mean
 from kmclcheck.cli.specs import load_specs
+from kmclcheck.cli.writing import text_output
 
 FORMATS = ("dot", "mermaid", "graphml", "json")
 
@@ -37,10 +36,8 @@ def command(machine: str, format_: str, output: str | None, loops: bool, spec: t
     if not loops:
         graphs = [without_loops(graph) for graph in graphs]
     text = WRITERS[format_](graphs)
-    if output is None:
-        sys.stdout.write(text)
-    else:
-        with open(output, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
+    with text_output(output) as stream:
+        stream.write(text)
+    if output is not None:
         complain(f"{output}: {len(graphs)} graph{'s' if len(graphs) > 1 else ''}")
     return 0

@@ -14,6 +14,7 @@ import click
 
 from kmclcheck.cli.console import complain, drop_stdout, is_closed_pipe, say
 from kmclcheck.cli.nearest import did_you_mean
+from kmclcheck.cli.writing import binary_output, text_output
 from kmclcheck.engines.simulate import (
     ENDS,
     SCENARIOS,
@@ -215,7 +216,7 @@ def command(
         raise click.UsageError(f"{error}; try another --seed, or leave out --end {end}") from None
     try:
         # Both files are opened before anything is written.
-        with _side_file(truth) as side, _opened(output) as stream:
+        with nullcontext() if truth is None else text_output(truth) as side, _opened(output) as stream:
             outcome = simulate(source, seed, stream, shape, events)
             stream.flush()
             if side is not None and isinstance(source, FaultyRun):
@@ -297,26 +298,20 @@ def _truth(source: FaultyRun, outcome: Outcome) -> str:
     return json.dumps(facts, indent=2) + "\n"
 
 
-def _side_file(path: str | None) -> AbstractContextManager[TextIO | None]:
-    return nullcontext(None) if path is None else open(path, "w", encoding="utf-8", newline="\n")
-
-
 def _opened(output: str | None) -> AbstractContextManager[TextIO]:
     """Return the stream to write to; the same bytes go into it on every system."""
     if output is not None and output.lower().endswith(_CONVERTED):
         return _converted(output)
-    if output is not None and output != "-":
-        return open(output, "w", encoding="ascii", newline="\n")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(newline="\n")
-    return nullcontext(sys.stdout)
+    return text_output(output)
 
 
 @contextmanager
 def _converted(output: str) -> Iterator[TextIO]:
     """Give a stream for a native trace that is written in the format of the output's suffix at the end."""
     # Formats take long to import, and most runs need none.
-    from kmclcheck.cli.convert import format_of, opened
+    from kmclcheck.cli.convert import format_of
     from kmclcheck.traces.base import ByteSource
     from kmclcheck.traces.formats.kmtrace import KmtraceReader
 
@@ -327,6 +322,6 @@ def _converted(output: str) -> Iterator[TextIO]:
         text.flush()
         native.seek(0)
         reader = KmtraceReader(ByteSource(native, output, owned=False))
-        with opened(output) as stream:
+        with binary_output(output) as stream:
             target.write(stream, reader, reader.info)
         text.detach()
