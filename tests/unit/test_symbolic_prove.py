@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from kmclcheck.engines.shortest import Judge
 from kmclcheck.engines.symbolic import Bounds
 from kmclcheck.engines.symbolic.prove import Result, assumed, prove
 from kmclcheck.model.event import End
@@ -13,7 +14,6 @@ from kmclcheck.model.expr import Truth
 from kmclcheck.model.spec import Invariant, Spec
 from kmclcheck.speclang.loader import bundled_spec
 from tests.support.symbolic_proofs import weakest
-from tests.support.symbolic_replay import Replayer
 
 QUICK = ("external-mdl-released", "started-with-nothing-held", "no-delivery-after-suspend")
 SPEC = bundled_spec()
@@ -42,7 +42,8 @@ def test_without_a_rule_it_fails(name: str) -> None:
     rule, proof = weakest(SPEC, name)
     assert proof.result is Result.FAILED, rule
     assert proof.trace is not None
-    reported = Replayer(SPEC)(proof.trace.events, End.STOPPED)
+    judge = Judge(SPEC, frozenset(SPEC.rules))
+    reported = {f.rule for f in judge.replay(proof.trace.events, End.STOPPED, rule).findings}
     assert not reported & (set(SPEC.invariants[name].assuming) - {rule})
 
 

@@ -1,4 +1,4 @@
-"""Shortest counterexamples by the symbolic engine, replayed in the monitor."""
+"""Shortest counterexamples by the symbolic engine, held against the explicit-state search and the stepper."""
 
 from __future__ import annotations
 
@@ -6,30 +6,22 @@ from dataclasses import replace
 
 import pytest
 
-from kmclcheck.engines.symbolic import Bounds, NoneWithin, Outcome, OutOfBudgetError, counterexample, shortest
-from kmclcheck.model.event import End, Event, Start, TraceInfo
+from kmclcheck.engines.question import Bound, Finder, Limits, Question, Records
+from kmclcheck.engines.shortest import Judge, answer, info, judged_with
+from kmclcheck.engines.symbolic import Bounds, Found, NoneWithin, OutOfBudgetError, shortest
+from kmclcheck.model.event import End, Event
 from kmclcheck.model.spec import Spec
 from kmclcheck.semantics.index import build_index
 from kmclcheck.semantics.stepper import Stepper
 from kmclcheck.speclang.loader import bundled_spec
-from tests.support.symbolic_replay import Replayer
+from tests.support.counterexample_table import look
 
-LENGTHS = {
-    "channel-cleanup-disabled": 4,
-    "channel-cleaned-up": 2,
-    "incoming-complete-once": 5,
-    "incoming-no-complete-while-requeued": 12,
-    "packet-freed-eventually": 6,
-    "packet-initialize-size": 5,
-    "packet-free-only-allocated": 5,
-    "send-within-max-size": 8,
-    "gpadl-deleted-by-close": 9,
-    "restore-packet-protocol": 5,
-    "sync-not-in-started": 7,
-    "lg-closed-when-drained": 7,
-    "lg-pause-returns-quiet": 5,
-    "lg-pending-redelivered": 8,
-}
+RULES = [
+    "channel-cleanup-disabled", "channel-cleaned-up", "incoming-complete-once",
+    "incoming-no-complete-while-requeued", "packet-freed-eventually", "packet-initialize-size",
+    "packet-free-only-allocated", "gpadl-deleted-by-close", "restore-packet-protocol",
+    "sync-not-in-started", "lg-closed-when-drained", "lg-process-packet-irql",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -37,29 +29,25 @@ def spec() -> Spec:
     return bundled_spec()
 
 
-@pytest.fixture(scope="module")
-def replay(spec: Spec) -> Replayer:
-    return Replayer(spec)
-
-
-@pytest.mark.parametrize("rule", sorted(LENGTHS))
-def test_the_shortest_records_break_the_rule_alone(rule: str, spec: Spec, replay: Replayer) -> None:
-    outcome = counterexample(spec, rule, Bounds(), 60, replay)
-    assert outcome.found is not None, outcome.why
-    assert len(outcome.found.events) == LENGTHS[rule]
-    assert replay(outcome.found.events, outcome.found.end) == {rule}
-    if outcome.found.end is End.STOPPED:
+@pytest.mark.parametrize("rule", RULES)
+def test_both_engines_find_the_same_length(rule: str, spec: Spec) -> None:
+    one, other = look(spec, rule, engine="z3"), look(spec, rule)
+    assert one.found is not None, one.why
+    assert other.found is not None, other.why
+    assert len(one.found.events) == len(other.found.events)
+    if one.found.end is End.STOPPED:
         # Nothing is reported before the last record.
-        assert not replay(outcome.found.events[:-1], End.STOPPED)
-    _states_agree(spec, outcome)
+        judge = Judge(spec, judged_with(spec, rule))
+        assert not judge.replay(one.found.events[:-1], End.STOPPED, rule).findings
+    _states_agree(spec, one.found)
 
 
-def _states_agree(spec: Spec, outcome: Outcome) -> None:
+def _states_agree(spec: Spec, records: Records) -> None:
     """The fields after every record but the last are those of the stepper."""
-    assert outcome.found is not None
-    info = TraceInfo(start=Start.KNOWN, end=outcome.found.end, records_all=True)
-    stepper = Stepper(spec, build_index(spec, frozenset(spec.rules)), info)
-    steps = list(zip(outcome.found.events, outcome.found.states, strict=True))
+    found = records.origin
+    assert isinstance(found, Found)
+    stepper = Stepper(spec, build_index(spec, frozenset(spec.rules)), info(found.end))
+    steps = list(zip(found.events, found.states, strict=True))
     for event, state in steps[:-1]:
         stepper.feed(event)
         for name, fields in state.items():
@@ -72,22 +60,22 @@ def _states_agree(spec: Spec, outcome: Outcome) -> None:
                     assert set(text.split(" or ")) == possible.values, (event, name, field)
 
 
-def test_calls_inside_calls_are_shorter_where_they_may_be(spec: Spec, replay: Replayer) -> None:
-    apart = counterexample(spec, "packet-send-when-ready", Bounds(), 60, replay)
-    inside = counterexample(spec, "packet-send-when-ready", Bounds(nested=True), 60, replay)
-    assert apart.found is not None
-    assert inside.found is not None
-    assert len(apart.found.events) == len(inside.found.events) + 1
+def test_traces_are_shorter_where_callbacks_may_go_unseen(spec: Spec) -> None:
+    seen, unseen = Bounds(), Bounds(unseen=True)
+    rule, others = "incoming-complete-once", frozenset({"lg-process-packet-window"})
+    one, other = (shortest(spec, rule, others, bounds, 60) for bounds in (seen, unseen))
+    assert isinstance(one, Found)
+    assert isinstance(other, Found)
+    assert len(other.events) < len(one.events)
 
 
-def test_out_of_time_is_not_proved(spec: Spec, replay: Replayer) -> None:
+def test_out_of_time_is_not_proved(spec: Spec) -> None:
     with pytest.raises(OutOfBudgetError) as caught:
         shortest(spec, "channel-cleanup-disabled", frozenset(), Bounds(), 0)
     assert caught.value.proved == 0
-    outcome = counterexample(spec, "channel-cleanup-disabled", Bounds(), 0, replay)
+    outcome = look(spec, "channel-cleanup-disabled", seconds=0, engine="z3")
     assert outcome.found is None
     assert outcome.proved == 0
-    assert outcome.why
 
 
 def test_a_rule_that_another_one_implies(spec: Spec) -> None:
@@ -109,19 +97,24 @@ def test_a_rule_that_another_one_implies(spec: Spec) -> None:
 
 
 def test_the_monitor_has_the_last_word(spec: Spec) -> None:
-    def deaf(events: object, end: End) -> frozenset[str]:
-        return frozenset()
+    judge = Judge(spec, judged_with(spec, "quota-nonzero"))
 
-    outcome = counterexample(spec, "quota-nonzero", Bounds(), 60, deaf)
+    def wrong(spec: Spec, question: Question, limits: Limits, seconds: float) -> Records | Bound:
+        return Records(
+            (Event("VmbChannelAllocate", spec.events["VmbChannelAllocate"].entry, {}),), End.STOPPED, 0
+        )
+
+    finder: Finder = wrong
+    outcome = answer(spec, finder, Question("quota-nonzero"), judge, Limits(), 60)
     assert outcome.found is None
     assert "nothing" in outcome.why
 
 
-def test_records_are_complete(spec: Spec, replay: Replayer) -> None:
-    outcome = counterexample(spec, "max-packet-size-nonzero", Bounds(), 60, replay)
-    assert outcome.found is not None
-    last: Event = outcome.found.events[-1]
+def test_records_are_complete(spec: Spec) -> None:
+    found = shortest(spec, "max-packet-size-nonzero", frozenset(), Bounds(), 60)
+    assert isinstance(found, Found)
+    last: Event = found.events[-1]
     assert last.args["PacketSize"] == 0
     assert last.irql == 0
     assert last.tid is not None
-    assert [e.seq for e in outcome.found.events] == [1, 2, 3]
+    assert [e.seq for e in found.events] == [1, 2, 3]

@@ -29,14 +29,14 @@ def _by_z3(spec: Spec, question: Question, limits: Limits, seconds: float) -> Re
     if question.witness:
         raise click.UsageError("the engine z3 finds counterexamples only; use --engine graph")
     bounds = symbolic.Bounds(
-        threads=limits.threads, depth=limits.depth, objects=limits.objects, others=limits.others
+        limits.threads, limits.depth, limits.objects, limits.others, unseen=limits.unseen
     )
     try:
-        found = symbolic.shortest(spec, question.rule, question.others, bounds, seconds)
+        found = symbolic.shortest(spec, question.rule, question.others, bounds, seconds, question.candidates)
     except symbolic.OutOfBudgetError as error:
         return Bound(error.proved, False, seconds)
     except symbolic.UnsupportedError as error:
         raise click.UsageError(f"the engine z3 cannot do this: {error}") from None
     if isinstance(found, symbolic.NoneWithin):
         return Bound(found.length, False, found.seconds)
-    return Records(found.events, found.end, found.seconds)
+    return Records(found.events, found.end, found.seconds, found)

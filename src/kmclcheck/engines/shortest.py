@@ -16,22 +16,28 @@ from kmclcheck.engines.fill import Filler
 from kmclcheck.engines.monitor import Monitor
 from kmclcheck.engines.question import Bound, Finder, Limits, Question, Records
 from kmclcheck.model.event import End, Event, Start, TraceInfo
+from kmclcheck.model.expr import FieldIn
 from kmclcheck.model.finding import Finding, VerdictKind
 from kmclcheck.model.spec import Profile, Spec
 from kmclcheck.semantics.index import build_index
+from kmclcheck.semantics.stepper import Stepper
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What the monitor makes of records. ``decided``: it judged the rule, and the rule was kept."""
+    """What the monitor makes of records. ``decided``: it judged the rule, and the rule was kept.
+
+    ``unseen``: by what the records imply, callbacks went unseen.
+    """
 
     findings: tuple[Finding, ...]
     lost: bool
     decided: bool
+    unseen: bool
 
-    def confirms(self, question: Question, count: int) -> bool:
-        """Return whether this is what was asked for."""
-        if self.lost:
+    def confirms(self, question: Question, count: int, unseen: bool) -> bool:
+        """Return whether this is what was asked for; with ``unseen``, callbacks may have gone unseen."""
+        if self.lost or (self.unseen and not unseen):
             return False
         if question.witness:
             return self.decided and not self.findings
@@ -68,6 +74,9 @@ class Judge:
 
     def __post_init__(self) -> None:
         self._index = build_index(self.spec, self.rules)
+        self._fields = build_index(self.spec, frozenset())
+        conditions = dict.fromkeys(d.recorded_when for d in self.spec.events.values())
+        self._recorded = [one for one in conditions if isinstance(one, FieldIn)]
 
     def replay(self, events: Sequence[Event], end: End, rule: str) -> Replay:
         """Return what the monitor makes of records."""
@@ -77,8 +86,22 @@ class Judge:
         monitor.finish()
         verdict = next(v for v in monitor.ledger.verdicts() if v.rule == rule)
         return Replay(
-            tuple(monitor.ledger.findings), bool(monitor.run.lost), verdict.kind is VerdictKind.PASS
+            tuple(monitor.ledger.findings),
+            bool(monitor.run.lost),
+            verdict.kind is VerdictKind.PASS,
+            self._unseen(events, end),
         )
+
+    def _unseen(self, events: Sequence[Event], end: End) -> bool:
+        """Return whether callbacks of some object went unseen: records can imply that it has none."""
+        stepper = Stepper(self.spec, self._fields, info(end))
+        for event in events:
+            stepper.feed(event)
+            for thing in stepper.world.things.values():
+                mine = [one for one in self._recorded if one.kind == thing.kind.name]
+                if any(not thing.fields[one.field].values <= one.values for one in mine):
+                    return True
+        return False
 
 
 def info(end: End) -> TraceInfo:
@@ -105,7 +128,8 @@ def answer(
     """Ask an engine until the monitor confirms what it finds, or nothing can be found."""
     started = time.perf_counter()
     filler = Filler(spec, judge.rules)
-    asked = replace(question, candidates=judge.rules - {question.rule})
+    judged = judge.rules - {question.rule}
+    asked = replace(question, candidates=judged)
     rounds, proved = 0, 0
 
     def outcome(
@@ -123,7 +147,7 @@ def answer(
         proved = max(proved, len(found.events) - 1)
         for events in (filler.fill(found.events), found.events):
             replay = judge.replay(events, found.end, question.rule)
-            if replay.confirms(question, len(events)):
+            if replay.confirms(question, len(events), limits.unseen):
                 return outcome(replace(found, events=tuple(events)), replay, proved)
         told_of = {f.rule for f in replay.findings}
         more = told_of - asked.others - {question.rule}
@@ -131,6 +155,11 @@ def answer(
             # What is reported may have had to yield to a rule that was not looked at, or the other way round.
             yielding = {id for f in replay.findings for id in (*f.also_broken, *spec.rules[f.rule].yields_to)}
             more = (yielding & judge.rules) - asked.others - {question.rule}
+        if not more and replay.unseen:
+            # The monitor excuses what unseen callbacks may explain; the rules about it say more.
+            names = {(e.name, e.phase) for e in events}
+            more = {id for id in judged if any(c.event in names for c in spec.rules[id].checks)}
+            more -= asked.others
         if not more:
             told = ", ".join(sorted(told_of)) or "nothing"
             return outcome(None, None, proved, why=f"of what was found, the monitor reports {told}")

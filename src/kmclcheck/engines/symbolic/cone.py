@@ -125,6 +125,7 @@ class Cone:
                 if isinstance(condition, FieldIn) and matters:
                     self.field((condition.kind, condition.field))
                     self.shown.setdefault(condition.kind, {})[condition.field] = condition.values
+            self.keep(())
             if self.size == before:
                 return self
 

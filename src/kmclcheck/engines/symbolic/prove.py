@@ -111,7 +111,6 @@ class _Attempt:
         self.constraint = [
             *step.valid,
             system.quiet,
-            *step.all_shown(step.after),
             *given(step, invariant),
         ]
         self.facts: list[Lit] = []

@@ -46,8 +46,7 @@ class Stacks:
                 self._require(
                     circuit.both(-record.leave, thread), circuit.either(busy[number][0], busy[number - 1][0])
                 )
-            if not layout.bounds.nested:
-                self._alternate(number, thread, tops[number])
+            self._alternate(number, thread, tops[number])
         self.left = self._left()
 
     def _require(self, condition: Lit, result: Lit) -> None:

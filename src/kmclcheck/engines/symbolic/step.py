@@ -91,6 +91,7 @@ class Step:
             self._event(call, False)
         self.after = State(self._things(), [])
         self._threads()
+        self.valid += [*self._all_shown(self.before), *self._all_shown(self.after)]
 
     # Which records there are.
 
@@ -105,9 +106,7 @@ class Step:
         self._one_of((*record.enter.values(), record.leave))
         self._one_of(record.thread)
         self._one_of(record.status)
-        self.valid.append(-self.circuit.both(record.irql[0], record.irql[1]))
         self.valid += self.stacks.valid
-        self.valid += self.all_shown(self.before)
         for kind in layout.kinds:
             self.valid.append(self.circuit.at_most_one(record.objects[kind]))
             for at, above in enumerate(layout.parents[kind]):
@@ -115,7 +114,7 @@ class Step:
                 if above is not None and parent is not None and layout.several(parent):
                     self._imply(record.objects[kind][at], record.objects[parent][above])
 
-    def all_shown(self, state: State) -> list[Lit]:
+    def _all_shown(self, state: State) -> list[Lit]:
         """Return what holds in a state in which no callback can go unseen."""
         circuit, layout, found = self.circuit, self.layout, []
         for kind, fields in layout.cone.shown.items():
