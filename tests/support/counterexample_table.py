@@ -17,7 +17,7 @@ from pathlib import Path
 
 from kmclcheck.cli.finders import finder
 from kmclcheck.engines.question import Limits, Question
-from kmclcheck.engines.shortest import Judge, Outcome, answer, judged_with
+from kmclcheck.engines.shortest import Judge, Outcome, answer, core, judged_with
 from kmclcheck.model.spec import Spec
 from kmclcheck.speclang import bundled_spec
 from tests.support.shapes import FOLDER, shape
@@ -79,8 +79,7 @@ class Row:
 
 def core_rules(spec: Spec) -> list[str]:
     """Return the rules that the table is about."""
-    some, other = list(spec.rules)[:2]
-    return [id for id in spec.rules if id in judged_with(spec, some if id != some else other)]
+    return [id for id in spec.rules if id in core(spec)]
 
 
 def look(

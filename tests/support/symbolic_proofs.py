@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import replace
 
+from kmclcheck.engines.analysis import need
 from kmclcheck.engines.symbolic import Bounds
 from kmclcheck.engines.symbolic.prove import Proof, Result, prove
 from kmclcheck.model.spec import Spec
@@ -17,18 +17,10 @@ from kmclcheck.speclang.loader import bundled_spec
 SECONDS = 300.0
 
 
-def without(spec: Spec, name: str, rule: str, seconds: float) -> Proof:
-    """Try to prove an invariant in a specification without one of its rules."""
-    invariant = spec.invariants[name]
-    weaker = replace(spec, rules={id: r for id, r in spec.rules.items() if id != rule})
-    rest = [id for id in invariant.assuming if id != rule]
-    return prove(weaker, invariant, Bounds(), seconds, least=12, rules=rest)
-
-
 def weakest(spec: Spec, name: str) -> tuple[str, Proof]:
     """Leave out the first rule that an invariant names."""
     rule = spec.invariants[name].assuming[0]
-    return rule, without(spec, name, rule, SECONDS)
+    return rule, need(spec, name, rule, Bounds(), SECONDS).proof
 
 
 def main() -> int:
@@ -44,7 +36,7 @@ def main() -> int:
             f"{proof.lemmas} lemmas, {seconds:.1f} s ({proof.solver_seconds:.1f} s in the solver) {proof.why}"
         )
         for rule in spec.invariants[name].assuming:
-            weaker = without(spec, name, rule, SECONDS)
+            weaker = need(spec, name, rule, Bounds(), SECONDS).proof
             wrong += weaker.result is not Result.FAILED
             length = "" if weaker.trace is None else f" by {len(weaker.trace.events)} records"
             print(f"    without {rule}: {weaker.result.value}{length}")

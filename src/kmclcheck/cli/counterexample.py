@@ -6,18 +6,19 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 import click
 
 from kmclcheck.cli.console import ColourMode, complain, say, wants_colour
 from kmclcheck.cli.exitcodes import ExitCode
-from kmclcheck.cli.finders import NAMES, finder
+from kmclcheck.cli.finders import NAMES, bounds_of, finder
 from kmclcheck.cli.nearest import did_you_mean
 from kmclcheck.cli.specs import load_specs
 from kmclcheck.cli.stories import as_itf, steps, write
 from kmclcheck.cli.writing import text_output
 from kmclcheck.engines.question import Finder, Limits, Question
-from kmclcheck.engines.shortest import Judge, Outcome, answer, info, judged_with
+from kmclcheck.engines.shortest import Judge, Outcome, answer, core, info, judged_with
 from kmclcheck.model.event import End, Event
 from kmclcheck.model.spec import Spec
 from kmclcheck.report.describe import plural
@@ -37,8 +38,11 @@ class _Search:
     limits: Limits
     seconds: float
 
+    def judge(self, rule: str) -> Judge:
+        return Judge(self.spec, judged_with(self.spec, rule))
+
     def answer(self, question: Question) -> Outcome:
-        judge = Judge(self.spec, judged_with(self.spec, question.rule))
+        judge = self.judge(question.rule)
         return answer(self.spec, self.find, question, judge, self.limits, self.seconds)
 
 
@@ -167,10 +171,8 @@ def _all(search: _Search, folder: str, witness: bool) -> int:
     """Write a trace for every rule of the core; tell which were not found."""
     os.makedirs(folder, exist_ok=True)
     missing = 0
-    core = [
-        id for id in search.spec.rules if id in judged_with(search.spec, id) and _is_core(search.spec, id)
-    ]
-    for id in core:
+    chosen = core(search.spec)
+    for id in (id for id in search.spec.rules if id in chosen):
         one = search.answer(Question(id, witness=witness))
         if one.found is None:
             missing += 1
@@ -181,11 +183,6 @@ def _all(search: _Search, folder: str, witness: bool) -> int:
             stream.write(as_trace(one.found.events, one.found.end, _comments(search.spec, one)))
         say(f"{path}: {plural(len(one.found.events), 'event')}, {one.seconds:.1f} s")
     return ExitCode.INCONCLUSIVE if missing else ExitCode.OK
-
-
-def _is_core(spec: Spec, rule: str) -> bool:
-    others = next((id for id in spec.rules if id != rule), rule)
-    return rule in judged_with(spec, others)
 
 
 def as_trace(events: Sequence[Event], end: End, comments: Sequence[str]) -> str:
@@ -218,6 +215,15 @@ def _proof(search: _Search, one: Outcome) -> str:
 def _not_found(search: _Search, one: Outcome) -> str:
     what = "witness" if one.question.witness else "counterexample"
     limits = search.limits.text()
+    if not one.question.witness and find_spec("z3") is not None:
+        from kmclcheck.engines.analysis import implying
+
+        by = implying(search.spec, one.question.rule, bounds_of(search.limits), search.seconds)
+        if by is not None:
+            return (
+                f"{one.question.rule}: cannot be broken alone: whatever breaks it, with {limits}, breaks "
+                f"{' or '.join(by)} too (proved)"
+            )
     if one.exhausted:
         return f"{one.question.rule}: there is no {what} of any length with {limits}"
     reason = f" ({one.why})" if one.why else ""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import click
 
+from kmclcheck.cli.solving import need_solver
 from kmclcheck.engines.question import Bound, Finder, Limits, Question, Records
 from kmclcheck.model.spec import Spec
+
+if TYPE_CHECKING:
+    from kmclcheck.engines.symbolic import Bounds
 
 NAMES = ("graph", "z3")
 
@@ -19,8 +23,7 @@ def finder(name: str) -> Finder:
         from kmclcheck.engines.explore.finder import find
 
         return find
-    if find_spec("z3") is None:
-        raise click.UsageError("the engine z3 needs the package z3-solver, which is not installed")
+    need_solver("the engine z3")
     return _by_z3
 
 
@@ -28,9 +31,7 @@ def _by_z3(spec: Spec, question: Question, limits: Limits, seconds: float) -> Re
     symbolic = importlib.import_module("kmclcheck.engines.symbolic")
     if question.witness:
         raise click.UsageError("the engine z3 finds counterexamples only; use --engine graph")
-    bounds = symbolic.Bounds(
-        limits.threads, limits.depth, limits.objects, limits.others, unseen=limits.unseen
-    )
+    bounds = bounds_of(limits)
     try:
         found = symbolic.shortest(spec, question.rule, question.others, bounds, seconds, question.candidates)
     except symbolic.OutOfBudgetError as error:
@@ -40,3 +41,12 @@ def _by_z3(spec: Spec, question: Question, limits: Limits, seconds: float) -> Re
     if isinstance(found, symbolic.NoneWithin):
         return Bound(found.length, False, found.seconds)
     return Records(found.events, found.end, found.seconds, found)
+
+
+def bounds_of(limits: Limits) -> Bounds:
+    """Return limits in the terms of the symbolic engine."""
+    symbolic = importlib.import_module("kmclcheck.engines.symbolic")
+    found: Bounds = symbolic.Bounds(
+        limits.threads, limits.depth, limits.objects, limits.others, unseen=limits.unseen
+    )
+    return found

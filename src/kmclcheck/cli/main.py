@@ -13,6 +13,10 @@ from kmclcheck import __version__
 
 # Command, its module, and the line that `--help` shows without importing the module.
 _COMMANDS = {
+    "analyze": (
+        "kmclcheck.cli.analyze",
+        "Tell what the rules come to: implications, states, calls that hang.",
+    ),
     "capture-kit": ("kmclcheck.cli.capture_kit", "Write what a driver needs to be traced."),
     "check": ("kmclcheck.cli.check", "Check traces against the rules."),
     "convert": ("kmclcheck.cli.convert", "Write a trace in another format."),

@@ -10,6 +10,7 @@ import click
 from kmclcheck.cli.console import say
 from kmclcheck.cli.exitcodes import ExitCode
 from kmclcheck.cli.nearest import did_you_mean
+from kmclcheck.cli.solving import need_solver
 from kmclcheck.cli.specs import load_specs
 from kmclcheck.model.event import Event
 from kmclcheck.model.spec import Invariant, Spec
@@ -50,15 +51,10 @@ def command(
     for rule in without:
         if rule not in specification.rules:
             raise click.UsageError(f"unknown rule {rule!r}{did_you_mean(rule, specification.rules)}")
-    try:
-        from kmclcheck.engines.symbolic.bounds import Bounds
-        from kmclcheck.engines.symbolic.prove import Result, assumed, prove
-    except ModuleNotFoundError as error:
-        if error.name != "z3":
-            raise
-        raise click.ClickException(
-            "Z3 is not installed; it comes with: pip install 'kmclcheck[symbolic]'"
-        ) from None
+    need_solver("prove")
+    from kmclcheck.engines.symbolic.bounds import Bounds
+    from kmclcheck.engines.symbolic.prove import Result, assumed, prove
+
     results = []
     for invariant in chosen:
         rules = [id for id in assumed(specification, invariant) if id not in without]

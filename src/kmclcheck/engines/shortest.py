@@ -78,17 +78,17 @@ class Judge:
         conditions = dict.fromkeys(d.recorded_when for d in self.spec.events.values())
         self._recorded = [one for one in conditions if isinstance(one, FieldIn)]
 
-    def replay(self, events: Sequence[Event], end: End, rule: str) -> Replay:
-        """Return what the monitor makes of records."""
+    def replay(self, events: Sequence[Event], end: End, rule: str = "") -> Replay:
+        """Return what the monitor makes of records; ``rule`` is the one that is to be decided."""
         monitor = Monitor(self.spec, self._index, info(end))
         for event in events:
             monitor.feed(event)
         monitor.finish()
-        verdict = next(v for v in monitor.ledger.verdicts() if v.rule == rule)
+        verdicts = {v.rule: v.kind for v in monitor.ledger.verdicts()}
         return Replay(
             tuple(monitor.ledger.findings),
             bool(monitor.run.lost),
-            verdict.kind is VerdictKind.PASS,
+            verdicts.get(rule) is VerdictKind.PASS,
             self._unseen(events, end),
         )
 
@@ -109,10 +109,16 @@ def info(end: End) -> TraceInfo:
     return TraceInfo(start=Start.KNOWN, end=end, records_all=True)
 
 
+def core(spec: Spec) -> frozenset[str]:
+    """Return the rules of the core, but for those on records that the library writes by itself."""
+    return frozenset(
+        r.id for r in spec.rules.values() if r.profile is Profile.CORE and not _on_records(spec, r.id)
+    )
+
+
 def judged_with(spec: Spec, rule: str) -> frozenset[str]:
     """Return the rules that a counterexample must keep, and the rule itself: those of the core."""
-    core = {r.id for r in spec.rules.values() if r.profile is Profile.CORE and not _on_records(spec, r.id)}
-    return frozenset(core | {rule})
+    return core(spec) | {rule}
 
 
 def _on_records(spec: Spec, rule: str) -> bool:

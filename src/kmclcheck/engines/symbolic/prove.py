@@ -31,14 +31,14 @@ class Result(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What came of an invariant.
+    """What came of a claim.
 
     ``steps`` is the k of the induction, ``facts`` and ``lemmas`` how many plain facts and how many found
     clauses it rests on. ``trace``: records of the rules' keeping after which it fails. ``gap``: states
     and records of a step that induction alone does not exclude.
     """
 
-    invariant: str
+    claim: str
     result: Result
     method: str
     steps: int
@@ -85,34 +85,47 @@ def prove(
     searched for. What is proved is checked once more by a solver that knows nothing of the search.
     """
     chosen = assumed(spec, invariant) if rules is None else list(rules)
-    return _Attempt(spec, invariant, bounds, seconds, chosen).run(least)
+    started = time.perf_counter()
+    cone = Cone(spec).claim(invariant.checks).keep(chosen)
+    cone.show(everything=True).keep(chosen)
+    while True:
+        before = cone.size
+        cone.grant(invariant.given)
+        cone.keep(chosen)
+        if cone.size == before:
+            break
+    system = System(spec, cone, bounds)
+    bad = violated(system.step, invariant)
+    constraint = [*system.step.valid, system.quiet, *given(system.step, invariant)]
+    return Attempt(invariant.id, system, bad, constraint, tuple(chosen), started, started + seconds).run(
+        least
+    )
 
 
-class _Attempt:
+class Attempt:
+    """Tries to prove that a system that keeps a constraint at every record never does something ``bad``.
+
+    Both are literals of the circuit of its step. ``rules`` are those that the constraint stands for.
+    """
+
     def __init__(
-        self, spec: Spec, invariant: Invariant, bounds: Bounds, seconds: float, rules: list[str]
+        self,
+        claim: str,
+        system: System,
+        bad: Lit,
+        constraint: Sequence[Lit],
+        rules: tuple[str, ...],
+        started: float,
+        deadline: float,
     ) -> None:
-        self.started = time.perf_counter()
-        self.deadline = self.started + seconds
-        self.invariant = invariant
-        self.bounds = bounds
-        self.rules = tuple(rules)
-        cone = Cone(spec).claim(invariant.checks).keep(self.rules)
-        cone.show(everything=True).keep(self.rules)
-        while True:
-            before = cone.size
-            cone.grant(invariant.given)
-            cone.keep(self.rules)
-            if cone.size == before:
-                break
-        self.system = system = System(spec, cone, bounds)
-        step = system.step
-        self.bad = violated(step, invariant)
-        self.constraint = [
-            *step.valid,
-            system.quiet,
-            *given(step, invariant),
-        ]
+        self.started = started
+        self.deadline = deadline
+        self.claim = claim
+        self.bounds = system.layout.bounds
+        self.rules = rules
+        self.system = system
+        self.bad = bad
+        self.constraint = list(constraint)
         self.facts: list[Lit] = []
         self.searched = 0
         self.solver_seconds = 0.0
@@ -124,7 +137,7 @@ class _Attempt:
     ) -> Proof:  # fmt: skip
         events, states = self._gap if result is Result.OPEN else ([], [])
         return Proof(
-            self.invariant.id, result, method, steps, len(self.facts), lemmas, self.bounds, self.rules,
+            self.claim, result, method, steps, len(self.facts), lemmas, self.bounds, self.rules,
             self.searched, time.perf_counter() - self.started, self.solver_seconds, trace, tuple(events),
             tuple(states), why,
         )  # fmt: skip
@@ -136,6 +149,7 @@ class _Attempt:
         return self.deadline - time.perf_counter()
 
     def run(self, least: int) -> Proof:
+        """Try up to ``least`` records, then induction; see ``prove``."""
         found = self._search(least)
         if found is not None:
             return found
