@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,34 @@ rule read-while-open {
 }
 """
 
+NOTICES = """
+spec notices "Files that tell that they are gone"
+object file HFILE {
+    field life : { None, Open, Closed } = None dead { Closed } absent { None, Closed }
+    field wanted : bool = true
+    field allowed : bool = true
+}
+function FileOpen(out File: "HFILE*" as file, in Wanted: UINT32, in Allowed: UINT32) : VOID {
+    role either interface "v1"
+}
+function FileRead(in File: HFILE) : VOID { role either interface "v1" }
+callback OnGone(in File: HFILE) : VOID { recorded when file.wanted and file.allowed }
+births file { on FileOpen.ret }
+machine file.life {
+    None -> Open on FileOpen.ret
+    Open -> Closed on OnGone.in
+}
+machine file.wanted { true -> false on FileOpen.ret when not Wanted }
+machine file.allowed { true -> false on FileOpen.ret when not Allowed }
+rule read-when-gone {
+    driver error core
+    on file
+    statement "A file is read after it told that it is gone."
+    at FileRead.call require file.life is Closed
+    consequence "c" fix "f" source "s"
+}
+"""
+
 HEAD = "%kmtrace 1\n%start known\n%end stopped\n%records all\n"
 
 
@@ -64,11 +93,26 @@ def _judged(engine: str, text: str, spec: Spec) -> Answer:
     return answer(engine, Case("hard", "", text), spec)
 
 
-@pytest.fixture
-def files(tmp_path_factory: pytest.TempPathFactory) -> Spec:
-    path = tmp_path_factory.mktemp("spec") / "files.kmcl"
-    path.write_text(FILES, encoding="utf-8")
+def _load(folder: Path, text: str) -> Spec:
+    path = folder / "own.kmcl"
+    path.write_text(text, encoding="utf-8")
     return load_spec([str(path)])
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Spec:
+    return _load(tmp_path, FILES)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("wanted", "allowed"), [(1, 1), (1, 0), (0, 1), (0, 0)])
+def test_a_callback_may_go_unseen_for_several_reasons(
+    engine: str, wanted: int, allowed: int, tmp_path: Path
+) -> None:
+    """Only if every condition for its record is met does a missing record mean that it did not happen."""
+    text = HEAD + _call("- 1 0 4.1 0", "FileOpen", f"Wanted={wanted} Allowed={allowed}", "File=0x10")
+    said = _judged(engine, text + _call("- 2 0 4.1 0", "FileRead", "File=0x10"), _load(tmp_path, NOTICES))
+    assert said.verdicts == {"read-when-gone": "fail" if wanted and allowed else "open"}
 
 
 def _line(text: str, part: str, which: int = -1) -> int:

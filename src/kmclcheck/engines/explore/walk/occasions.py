@@ -74,9 +74,7 @@ class Protocol:
         self.rules = tuple(rule for rule in spec.rules.values() if rule.id in enabled)
         self.graphs = {kind.name: state_graphs(spec, kind) for kind in spec.kinds.values()}
         self.conditions = {
-            name: decl.recorded_when
-            for name, decl in spec.events.items()
-            if isinstance(decl.recorded_when, e.FieldIn)
+            name: decl.recorded_when for name, decl in spec.events.items() if decl.recorded_when is not None
         }
         self.hideable = {kind: self._hideable(kind) for kind in spec.kinds}
         self.occasions: dict[EventKind, Occasion] = {}
@@ -117,7 +115,8 @@ class Protocol:
 
         A callback that is not recorded cannot be what shows that callbacks are recorded.
         """
-        telling = {(condition.kind, condition.field) for condition in self.conditions.values()}
+        parts = [node for condition in self.conditions.values() for node in e.walk(condition)]
+        telling = {(node.kind, node.field) for node in parts if isinstance(node, e.FieldIn)}
         found: dict[str, StateGraph] = {}
         for machine in self.spec.machines.values():
             if machine.kind == kind:

@@ -7,7 +7,7 @@ from kmclcheck.engines.explore.walk.conditions import FieldsAlone, ask
 from kmclcheck.engines.explore.walk.graphs import AskFields, Fields, unseen
 from kmclcheck.engines.explore.walk.occasions import Protocol
 from kmclcheck.model.event import Phase, TraceInfo
-from kmclcheck.model.expr import Expr, Truth
+from kmclcheck.model.expr import Expr, FieldIn, IsSet, Truth, walk
 from kmclcheck.model.spec import EventDecl, EventKind, ObjectKind
 
 
@@ -98,9 +98,10 @@ class Recorded:
     def _silent(self, name: str, kind: str | None, fields: Fields) -> bool:
         """Return whether a callback may be one that never shows, for an object that is here."""
         condition = self._conditions.get(name)
-        if condition is None or condition.kind != kind:
+        if condition is None or kind is None:
             return False
-        return not fields[condition.field].within(condition.values) & SURELY
+        about = any(isinstance(node, FieldIn | IsSet) and node.kind == kind for node in walk(condition))
+        return about and not ask(condition, FieldsAlone(kind, fields)) & SURELY
 
     def _perhaps_born(self, kind: ObjectKind, fields: Fields) -> Fields:
         """If births go unseen, what may have ended may be followed by another object of the same handle."""
