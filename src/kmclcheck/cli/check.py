@@ -13,6 +13,8 @@ from kmclcheck.cli.config import ConfiguredCommand
 from kmclcheck.cli.console import ColourMode, complain, drop_stdout, is_closed_pipe, wants_colour
 from kmclcheck.cli.exitcodes import ExitCode, FailOn, decide
 from kmclcheck.cli.inputs import find_traces
+from kmclcheck.cli.judges import NAMES as ENGINES
+from kmclcheck.cli.judges import Judging, judge
 from kmclcheck.cli.nearest import did_you_mean
 from kmclcheck.cli.progress import Progress
 from kmclcheck.cli.reading import Reading, reading, reading_options
@@ -20,11 +22,13 @@ from kmclcheck.cli.settings import show_settings
 from kmclcheck.cli.specs import load_specs
 from kmclcheck.cli.writing import check_writable, text_output
 from kmclcheck.diagnostics import InputError
+from kmclcheck.engines.judging import OutOfTimeError, TooLargeError
 from kmclcheck.engines.monitor import Options
 from kmclcheck.engines.replay import Checker
 from kmclcheck.model.finding import TraceResult
 from kmclcheck.model.spec import Profile, Spec
 from kmclcheck.report import InputFailure, ReportOptions, RunResult, ToolInfo, format_names, get_renderer
+from kmclcheck.report.base import MONITOR
 
 
 def _report_targets(
@@ -135,6 +139,23 @@ def _choice(values: list[str]) -> click.Choice[str]:
     envvar="KMCLCHECK_SLICE_BUDGET",
     help="Time for finding the events that reproduce a finding, for all traces together.",
 )
+@click.option(
+    "--engine",
+    type=_choice(list(ENGINES)),
+    default=MONITOR,
+    show_default=True,
+    envvar="KMCLCHECK_ENGINE",
+    help="Who judges. The other two are second opinions on short traces: slow, and without explanations.",
+)
+@click.option(
+    "--engine-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    envvar="KMCLCHECK_ENGINE_TIMEOUT",
+    help="Time for each trace, for an engine other than the monitor.",
+)
 @click.option("--show-config", is_flag=True, help="Print every setting and where it comes from, then exit.")
 @click.pass_context
 def command(
@@ -154,6 +175,8 @@ def command(
     disable: tuple[str, ...],
     spec: tuple[str, ...],
     slice_budget: float,
+    engine: str,
+    engine_timeout: float,
     show_config: bool,
     **how: Any,
 ) -> int:
@@ -167,7 +190,11 @@ def command(
         check_writable(path)
     specification = load_specs(spec)
     options = _monitor_options(specification, profile, rule, disable, slice_budget)
-    run = _check_all(paths, specification, options, reading(ctx.obj, **how), Progress(enabled=not quiet))
+    how_to_read = reading(ctx.obj, **how)
+    checker: Checker | Judging = Checker(specification, options)
+    if engine != MONITOR:
+        checker = Judging(specification, options.enabled(specification), judge(engine), engine_timeout)
+    run = _check_all(paths, specification, checker, engine, how_to_read, Progress(enabled=not quiet))
     run = replace(run, options=ReportOptions(quiet=quiet, verbose=verbose))
     for failure in run.failures:
         complain(failure.message)
@@ -200,10 +227,14 @@ def _monitor_options(
 
 
 def _check_all(
-    paths: tuple[str, ...], spec: Spec, options: Options, how: Reading, progress: Progress
+    paths: tuple[str, ...],
+    spec: Spec,
+    checker: Checker | Judging,
+    engine: str,
+    how: Reading,
+    progress: Progress,
 ) -> RunResult:
     files, failures = find_traces(paths)
-    checker = Checker(spec, options)
     traces: list[TraceResult] = []
     interrupted = False
     try:
@@ -213,6 +244,9 @@ def _check_all(
                 traces.append(_check_one(path, checker, how, progress))
             except InputError as error:
                 failures.append(InputFailure(path, str(error)))
+            except (TooLargeError, OutOfTimeError) as error:
+                # Not judged is not passed.
+                failures.append(InputFailure(path, f"error: {path}: not checked: {error}"))
             finally:
                 progress.clear()
             if traces and not traces[-1].complete:
@@ -220,11 +254,11 @@ def _check_all(
                 break
     except KeyboardInterrupt:
         interrupted = True
-    tool = ToolInfo("kmclcheck", __version__, spec.name, spec.title)
+    tool = ToolInfo("kmclcheck", __version__, spec.name, spec.title, engine)
     return RunResult(traces, tool, failures=tuple(failures), interrupted=interrupted)
 
 
-def _check_one(path: str, checker: Checker, how: Reading, progress: Progress) -> TraceResult:
+def _check_one(path: str, checker: Checker | Judging, how: Reading, progress: Progress) -> TraceResult:
     return checker.check(how.open(path), progress)
 
 

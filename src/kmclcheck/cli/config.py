@@ -35,6 +35,8 @@ _KEYS: dict[str, type] = {
     "spec": list,
     "trace-format": str,
     "slice-budget": float,
+    "engine": str,
+    "engine-timeout": float,
     "trace-prefix": str,
     "start": str,
     "end": str,

@@ -8,15 +8,21 @@ from typing import Protocol, TextIO
 from kmclcheck.model.finding import TraceResult
 from kmclcheck.model.spec import Spec
 
+MONITOR = "monitor"
+
 
 @dataclass(frozen=True, slots=True)
 class ToolInfo:
-    """Which program judged, by which specification."""
+    """Which program judged, by which specification.
+
+    ``engine``: which of its engines. All but the monitor give findings without explanations.
+    """
 
     name: str
     version: str
     spec: str
     spec_title: str
+    engine: str = MONITOR
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,11 @@ def headline(finding: Finding, rule: Rule) -> str:
 
 
 def requirement(finding: Finding, rule: Rule) -> str:
-    """Return the short form of what was required, or "" if neither the run nor the rule gives it."""
-    return finding.required or rule.requirement
+    """Return the short form of what was required, or "" if neither the run nor the rule gives it.
+
+    Where the run does not fill in the values that the rule names, their names stand for them.
+    """
+    return finding.required or rule.requirement.replace("{", "").replace("}", "")
 
 
 def path_text(path: str) -> str:

@@ -142,6 +142,13 @@ def added(now: NumberValue, step: NumberValue, level: Truth4) -> NumberValue:
     return now + step if level is Truth4.TRUE and isinstance(now, int) and isinstance(step, int) else None
 
 
+def birth_number(now: NumberValue, birth: Truth4) -> NumberValue:
+    """Return a number after an event that certainly, perhaps or not at all is the object's birth."""
+    if birth is Truth4.FALSE:
+        return now
+    return UNSET if birth is Truth4.TRUE or now is UNSET else None
+
+
 def compare(op: CompareOp, left: NumberValue, right: NumberValue) -> Truth4:
     """Return the truth of a comparison of two numbers, either of which may not be known."""
     # A number that was never assigned has no order; a spec guards such a comparison with "is set".

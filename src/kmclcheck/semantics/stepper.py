@@ -13,7 +13,7 @@ from kmclcheck.model.event import End, Event, Loss, Phase, Start, TraceInfo
 from kmclcheck.model.expr import FieldIn, Sometime, walk
 from kmclcheck.model.finding import Verdict
 from kmclcheck.model.spec import Check, Party, Rule, Spec
-from kmclcheck.semantics.evaluate import UNSET, NumberValue, added, evaluate, term_value
+from kmclcheck.semantics.evaluate import UNSET, NumberValue, added, birth_number, evaluate, term_value
 from kmclcheck.semantics.index import EventIndex, FieldLines, SpecIndex, expressions, latest_groups
 from kmclcheck.semantics.stepper_ledger import Fault, Ledger, Report
 from kmclcheck.semantics.stepper_recording import Records, is_dead
@@ -37,7 +37,7 @@ class Consequences:
     births: dict[str, Truth4] = field(default_factory=dict)
     moved: dict[str, Fields] = field(default_factory=dict)
     children: list[tuple[Thing, Fields]] = field(default_factory=list)
-    numbers: list[tuple[Thing, str, NumberValue]] = field(default_factory=list)
+    numbers: list[tuple[str, str, NumberValue]] = field(default_factory=list)
 
 
 class Stepper:
@@ -218,16 +218,16 @@ class Stepper:
             if thing is None:
                 continue
             level = evaluate(assignment.guard, scene)
+            value: NumberValue = None
             if assignment.adds and assignment.value is not None:
-                earlier = [v for t, n, v in what.numbers if t is thing and n == assignment.field]
-                now = earlier[-1] if earlier else thing.number(assignment.field)
+                earlier = [v for k, n, v in what.numbers if (k, n) == (assignment.kind, assignment.field)]
+                birth = what.births.get(assignment.kind, FALSE)
+                now = earlier[-1] if earlier else birth_number(thing.number(assignment.field), birth)
                 value = added(now, term_value(assignment.value, scene), level)
-                what.numbers.append((thing, assignment.field, value))
             elif level is TRUE:
                 value = UNSET if assignment.value is None else term_value(assignment.value, scene)
-                what.numbers.append((thing, assignment.field, value))
-            elif level is not FALSE:
-                what.numbers.append((thing, assignment.field, None))
+            if level is not FALSE:
+                what.numbers.append((assignment.kind, assignment.field, value))
 
     def _move(self, scene: Scene, index: EventIndex, what: Consequences) -> None:
         """Work out the fields of the event's objects after it."""
@@ -292,8 +292,8 @@ class Stepper:
         changed = {kind for kind, fields in what.moved.items() if fields != scene.things[kind].fields}
         for kind, fields in what.moved.items():
             scene.things[kind].fields = fields
-        for thing, name, value in what.numbers:
-            thing.numbers[name] = value
+        for kind, name, value in what.numbers:
+            scene.things[kind].numbers[name] = value
         for child, fields in what.children:
             child.fields = fields
         for child in what.lapsed:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kmclcheck.model.event import Phase, TraceInfo
-from kmclcheck.model.expr import FieldIn, Truth
+from kmclcheck.model.expr import FieldIn, Truth, walk
 from kmclcheck.model.spec import EventDecl, EventKind, ObjectKind, Spec, Transition
 from kmclcheck.semantics.evaluate import evaluate_fields
-from kmclcheck.semantics.index import tellers
+from kmclcheck.semantics.index import kinds_read, tellers
 from kmclcheck.semantics.transition import close
 from kmclcheck.semantics.truth import TRUE, Possible
 
@@ -106,7 +106,8 @@ class Records:
 
     def _lines(self, kind: ObjectKind) -> dict[EventKind, dict[str, tuple[Transition, ...]]]:
         conditions = {name: d.recorded_when for name, d in self.spec.events.items()}
-        shown = {(c.kind, c.field) for c in conditions.values() if isinstance(c, FieldIn)}
+        nodes = [node for c in conditions.values() if c is not None for node in walk(c)]
+        shown = {(node.kind, node.field) for node in nodes if isinstance(node, FieldIn)}
         found: dict[EventKind, dict[str, tuple[Transition, ...]]] = {}
         for machine in self.spec.machines.values():
             if machine.kind == kind.name:
@@ -124,10 +125,18 @@ class Records:
         if not self.has(event):
             return True
         condition = self.spec.events[event[0]].recorded_when
-        if not isinstance(condition, FieldIn):
+        if condition is None:
             return False
-        owner = now if condition.kind == kind.name else parent if condition.kind == kind.parent else None
-        return owner is not None and not owner[condition.field].values <= condition.values
+        owners = (
+            {kind.name: now}
+            if parent is None or kind.parent is None
+            else {kind.name: now, kind.parent: parent}
+        )
+        return any(
+            evaluate_fields(condition, owners[name], name) is not TRUE
+            for name in kinds_read([condition])
+            if name in owners
+        )
 
 
 def join(now: Possible, value: str) -> Possible:

@@ -246,8 +246,13 @@ class Monitor:
         if primary is not None:
             if primary.judged and not primary.state.dead:
                 run.store.revive(primary, objs.get(run.store.kinds[primary.kind].kind.parent or ""))
-            if primary.state.dead and run.store.kinds[primary.kind].live.get(primary.key) is primary:
+            # One whose handle was born again while its last call still ran ends with that call.
+            newest = run.store.kinds[primary.kind].live.get(primary.key) is primary
+            if primary.state.dead and (newest or primary.replaced):
                 self.endings.object_ended(event, thread, frame, objs, primary)
+            elif primary.retired:
+                # The return of the call that ended it names it once more; it is nobody's child for that.
+                primary.link(None)
         if run.store.visitors:
             run.store.dismiss()
         if ties is not None:

@@ -11,10 +11,10 @@ from kmclcheck.engines.monitor.state import Run
 from kmclcheck.engines.monitor.store import Obj, StateTable, StateVec
 from kmclcheck.model.event import Event
 from kmclcheck.model.spec import Check, Rule
-from kmclcheck.semantics.evaluate import UNSET, NumberValue, added, evaluate, term_value
+from kmclcheck.semantics.evaluate import UNSET, NumberValue, added, birth_number, evaluate, term_value
 from kmclcheck.semantics.index import FieldLines
 from kmclcheck.semantics.transition import move
-from kmclcheck.semantics.truth import FALSE, MISSING, TRUE, Possible
+from kmclcheck.semantics.truth import FALSE, MISSING, TRUE, Possible, Truth4
 
 
 def take(run: Run, ctx: Context, plan: EventPlan, outcome: Outcome) -> list[Broken]:
@@ -23,12 +23,14 @@ def take(run: Run, ctx: Context, plan: EventPlan, outcome: Outcome) -> list[Brok
     children_at_fault = _each(run, ctx, plan) if plan.index.each_checks else []
     broken += children_at_fault
     told = run.ledger.report(broken, run.count) if broken else []
-    numbers = _assignments(ctx, plan)
+    numbers = _assignments(ctx, plan, dict(outcome.births))
     children = _child_moves(run, ctx, plan)
     if plan.index.any_lines:
         _any_moves(run, ctx, plan)
     begin_and_move(run, ctx.event, ctx.thread, plan, outcome, ctx.objs)
-    for obj, name, value in numbers:
+    for kind, name, value in numbers:
+        # A number that is set at a birth is the newborn's.
+        obj = ctx.objs[kind]
         obj.numbers = {**(obj.numbers or {}), name: value}
     for child, fields in children:
         _settle(run, child, run.store.kinds[child.kind].table.intern(fields))
@@ -82,22 +84,26 @@ def _born(run: Run, objs: dict[str, Obj], plan: EventPlan, old: Obj) -> Obj:
     return new
 
 
-def _assignments(ctx: Context, plan: EventPlan) -> list[tuple[Obj, str, NumberValue]]:
-    found: list[tuple[Obj, str, NumberValue]] = []
+def _assignments(
+    ctx: Context, plan: EventPlan, births: dict[str, Truth4]
+) -> list[tuple[str, str, NumberValue]]:
+    found: list[tuple[str, str, NumberValue]] = []
     for assignment in plan.index.assignments:
         obj = ctx.objs.get(assignment.kind)
         if obj is None:
             continue
+        place = assignment.kind, assignment.field
         level = evaluate(assignment.guard, ctx)
         if assignment.adds and assignment.value is not None:
-            earlier = [v for o, n, v in found if o is obj and n == assignment.field]
-            now = earlier[-1] if earlier else obj.number(assignment.field)
-            found.append((obj, assignment.field, added(now, term_value(assignment.value, ctx), level)))
+            earlier = [v for *at, v in found if tuple(at) == place]
+            before = birth_number(obj.number(assignment.field), births.get(assignment.kind, FALSE))
+            now = earlier[-1] if earlier else before
+            found.append((*place, added(now, term_value(assignment.value, ctx), level)))
         elif level is TRUE:
             term = assignment.value
-            found.append((obj, assignment.field, UNSET if term is None else term_value(term, ctx)))
+            found.append((*place, UNSET if term is None else term_value(term, ctx)))
         elif level is not FALSE:
-            found.append((obj, assignment.field, None))
+            found.append((*place, None))
     return found
 
 

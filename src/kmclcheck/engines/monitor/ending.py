@@ -55,7 +55,8 @@ class Endings:
                 self._judge(Context(run, event, thread, frame, {**objs, obj.kind: obj}), obj, checks)
             else:
                 self._hits[obj.state] = self._hits.get(obj.state, 0) + 1
-        run.store.retire(obj)
+        if not obj.replaced:
+            run.store.retire(obj)
 
     def bank(self) -> None:
         """Enter what was counted by state into the ledger."""

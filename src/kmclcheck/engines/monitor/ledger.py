@@ -52,7 +52,7 @@ class Broken:
 
 @dataclass(slots=True)
 class Ledger:
-    """All verdicts and findings of one run."""
+    """All verdicts and findings of one run. ``made``: how many findings were made, with those taken back."""
 
     spec: Spec
     rules: tuple[Rule, ...]
@@ -62,6 +62,7 @@ class Ledger:
     failed: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     evidence: dict[int, Evidence] = field(default_factory=dict)
+    made: int = 0
 
     def open(self, rule: str, reason: str, count: int = 1) -> None:
         """Count places at which a rule could not be decided."""
@@ -112,7 +113,8 @@ class Ledger:
         faults = obj.faults if obj.faults is not None else {}
         obj.faults = faults
         earlier = faults.get(rule.id)
-        if earlier is not None:
+        # One that was taken back is none to repeat.
+        if earlier is not None and earlier.index in self.evidence:
             earlier.repeats += 1
             return
         event = None if one.check.event is None else one.ctx.event
@@ -121,8 +123,9 @@ class Ledger:
             fill(rule.message, one.ctx), fill(rule.requirement, one.ctx),
             tuple(holders(one)), one.hung_call,
             steps(obj), f"{obj.cut} earlier events left out" if obj.cut else "",
-            index=len(self.findings),
+            index=self.made,
         )  # fmt: skip
+        self.made += 1
         faults[rule.id] = finding
         self.findings.append(finding)
         self.evidence[finding.index] = _evidence(one, number)
@@ -149,6 +152,7 @@ class Ledger:
         for finding in findings:
             if finding in self.findings:
                 self.findings.remove(finding)
+                del self.evidence[finding.index]
                 self.open(finding.rule, reason, 1 + finding.repeats)
         still = {f.rule for f in self.findings} | {r for f in self.findings for r in f.also_broken}
         for rule in [r for r in self.failed if r not in still]:

@@ -6,10 +6,10 @@ from functools import partial
 
 from kmclcheck.engines.monitor.store import StateTable, StateVec
 from kmclcheck.model.event import TraceInfo
-from kmclcheck.model.expr import FieldIn, Truth
+from kmclcheck.model.expr import FieldIn, Truth, walk
 from kmclcheck.model.spec import EventKind, Spec, Transition
 from kmclcheck.semantics.evaluate import evaluate_fields
-from kmclcheck.semantics.index import tellers
+from kmclcheck.semantics.index import kinds_read, tellers
 from kmclcheck.semantics.transition import FieldLines, close
 from kmclcheck.semantics.truth import TRUE
 from kmclcheck.traces.records import excludes, is_declared, is_record_declared
@@ -43,7 +43,11 @@ class Recording:
                 if is_declared(info, *kind, decl.callback) or not (decl.documented or excludes(info, *kind)):
                     self.recorded.add(kind)
         self._conditional = {
-            d.name: d.recorded_when for d in spec.events.values() if isinstance(d.recorded_when, FieldIn)
+            d.name: d.recorded_when for d in spec.events.values() if d.recorded_when is not None
+        }
+        self._conditional_of = {
+            kind: [(name, c) for name, c in self._conditional.items() if kind in kinds_read([c])]
+            for kind in spec.kinds
         }
         self._births = {
             name: tellers(spec, name) | {birth.event for birth in kind.births}
@@ -107,8 +111,8 @@ class Recording:
         kind = state.kind.name
         return frozenset(
             name
-            for name, condition in self._conditional.items()
-            if condition.kind == kind and not state.fields[condition.field].values <= condition.values
+            for name, condition in self._conditional_of.get(kind, ())
+            if evaluate_fields(condition, state.fields, kind) is not TRUE
         )
 
     def _unseen(self, state: StateVec, outer: frozenset[str]) -> Silent:
@@ -123,10 +127,12 @@ class Recording:
 
     def _derive(self, kind: str, hidden: frozenset[str], maybe_dead: bool) -> Silent:
         # A handle is born again only after its object ended.
-        births = set() if maybe_dead else {birth.event for birth in self.spec.kinds[kind].births}
+        mine = self.spec.kinds.get(kind)
+        births = set() if maybe_dead or mine is None else {birth.event for birth in mine.births}
         found: dict[EventKind, dict[str, list[Transition]]] = {}
         # A callback that nobody sees does not show that it can be seen.
-        shown = {(c.kind, c.field) for c in self._conditional.values()}
+        nodes = [node for condition in self._conditional.values() for node in walk(condition)]
+        shown = {(node.kind, node.field) for node in nodes if isinstance(node, FieldIn)}
         for machine in self.spec.machines.values():
             if machine.kind != kind:
                 continue

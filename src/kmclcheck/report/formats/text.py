@@ -6,7 +6,7 @@ from typing import TextIO
 
 from kmclcheck.model.finding import UNDECLARED, Finding, HistoryStep, TraceResult
 from kmclcheck.model.spec import Party, Rule, Spec
-from kmclcheck.report.base import RunResult
+from kmclcheck.report.base import MONITOR, RunResult
 from kmclcheck.report.describe import (
     event_text,
     headline,
@@ -51,6 +51,8 @@ class TextRenderer:
             for trace in run.traces:
                 one = RunResult([trace], run.tool, run.options)
                 painter.line((f"{path_text(trace.path)}: {summary_line(one, spec)}", ""))
+        if run.tool.engine != MONITOR:
+            painter.line((f"judged by the {run.tool.engine} engine; it explains nothing", ""))
         painter.line((summary_line(run, spec), "bold"))
 
 
