@@ -185,7 +185,7 @@ class Caller:
             yield from self.pairs(decl, Site(place, like), lines, prefer)
 
     def _worker(self, lines: Sequence[Line], place: int) -> Event | None:
-        """Return a record of a thread on which callbacks come and that is idle at a place, or of a new one."""
+        """Return a record of a thread on which callbacks come and that is idle there, or of a new one."""
         shown = [line.event for line in lines if not line.gone]
         for event in reversed(shown):
             decl = self.spec.events.get(event.name)

@@ -70,8 +70,8 @@ class Standing(Enum):
 class Repair:
     """The answer for a finding: changes and the edited slice, replayed, or why there is none.
 
-    ``lines`` are shown; ``records`` conform, as a trace that says ``info`` about itself. ``whole``: whether the
-    whole trace with these changes loses the finding and gets no other; ``None`` if it was not judged.
+    ``lines`` are shown; ``records`` conform, as a trace that says ``info`` about itself. ``whole``: whether
+    the whole trace with these changes loses the finding and gets no other; ``None`` if it was not judged.
     """
 
     finding: Finding

@@ -84,7 +84,7 @@ class Scene:
                     yield from self._moved(block, place, after, own, inwards)
 
     def _ways(self) -> Iterator[tuple[Block, int, bool]]:
-        """Return what may be moved where: block, place, and whether it belongs to what is before the place."""
+        """Return what may be moved where: block, place, whether it belongs to what is before the place."""
         target = self.target
         if target is not None and self.movable(target):
             later = [p for p in self._later(target) if p <= self.place + SITES]

@@ -88,7 +88,7 @@ class Repairer:
         return Repair(
             finding, Standing.FOUND, "", time.perf_counter() - started,
             draft.changes, draft.lines[: draft.cut], records,
-            replace(replayer.info, end=base.end), accepting.whole.get(draft.changes), replayer.count,
+            _declared(tape.info, replayer.info, base), accepting.whole.get(draft.changes), replayer.count,
         )  # fmt: skip
 
     def all(self, result: TraceResult, tape: Tape, bounds: Bounds) -> Iterator[Repair]:
@@ -332,6 +332,19 @@ def _watch(spec: Spec, finding: Finding) -> Watch:
         mortal.add(finding.object.kind)  # the library calls back all the same
     about = (finding.object, *([finding.parent] if finding.parent is not None else []))
     return Watch(about, frozenset(near), frozenset(mortal))
+
+
+def _declared(trace: TraceInfo, slice_: TraceInfo, base: Base) -> TraceInfo:
+    """Return what the edited slice says about itself when it is written."""
+    return TraceInfo(
+        start=slice_.start,
+        end=base.end,
+        records_all=trace.records_all,
+        records=set(trace.records) if trace.records_all else set(slice_.records),
+        records_not=set(trace.records_not),
+        records_not_groups=set(trace.records_not_groups),
+        endpoint=trace.endpoint,
+    )
 
 
 def _same(one: Finding, other: Finding) -> bool:
