@@ -1,8 +1,8 @@
 """How many findings get a repair, of which kind, and in what time.
 
-``python -m tests.support.repair_table [--write docs/repair.md] [--seeds 1]`` from the top of the checkout prints
-the tables, or writes them behind the text of the page. Looked at are the faulty sample traces, the failing
-examples of all rules, and the faults of the simulator.
+``python -m tests.support.repair_table [--write docs/repair.md] [--seeds 1] [--shapes N]`` from the top of
+the checkout prints the tables, or writes them behind the text of the page. Looked at are the faulty sample
+traces, the failing examples of all rules, and the faults of the simulator.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def repairer(spec: Spec) -> Repairer:
     return Repairer(spec, Options(rules=core, slice_budget=600.0))
 
 
-def repairs(one: Repairer, reader: TraceReader, seconds: float = 20.0) -> list[Repair]:
+def repairs(one: Repairer, reader: TraceReader, seconds: float = 120.0) -> list[Repair]:
     """Return a repair of every finding of a trace."""
     result, tape = one.check(reader)
     return list(one.all(result, tape, Bounds(2, seconds)))
@@ -110,13 +110,13 @@ def examples(one: Repairer) -> tuple[Tally, list[str]]:
     return tally, lines
 
 
-def faults(one: Repairer, seeds: int, progress: bool = False) -> Tally:
+def faults(one: Repairer, seeds: int, most: int | None, progress: bool = False) -> Tally:
     """Return the figures of the simulator's faults that break rules for drivers."""
     tally = Tally()
     for rule, shapes in all_faults().items():
         if one.spec.rules[rule].party is not Party.DRIVER:
             continue
-        for fault in shapes:
+        for fault in shapes[:most]:
             wanted = seeds
             for seed in count(1):
                 if not wanted or seed > seeds * PATIENCE + 20:
@@ -134,20 +134,21 @@ def faults(one: Repairer, seeds: int, progress: bool = False) -> Tally:
     return tally
 
 
-def page(spec: Spec, seeds: int, progress: bool) -> str:
+def page(spec: Spec, seeds: int, most: int | None, progress: bool) -> str:
     """Return the tables."""
     one = repairer(spec)
     started = time.perf_counter()
     sampled, sample_lines = samples(one)
     shown, example_lines = examples(one)
-    injected = faults(one, seeds, progress)
+    injected = faults(one, seeds, most, progress)
     spent = time.perf_counter() - started
     none = [*sampled.none, *shown.none, *injected.none]
     lines = [
         "## Figures", "",
-        f"Findings of the faulty samples, of the failing examples of all rules for drivers, and of the "
-        f"simulator's faults ({seeds} run{'s' if seeds > 1 else ''} of each shape). *several*: two changes. *rest*: "
-        "what the trace shows after the fault would not fit the change.", "",
+        "Findings of the faulty samples, of the failing examples of all rules for drivers, and of the "
+        f"simulator's faults ({'all' if most is None else most} of the shapes of each rule, {seeds} run"
+        f"{'s' if seeds > 1 else ''} of each). *several*: two changes. *rest*: what the trace shows after "
+        "the fault would not fit the change.", "",
         f"| findings of | all | {' | '.join(KINDS)} | rest | seconds, median | slowest |",
         "|---|" + "---:|" * (len(KINDS) + 4),
         sampled.row("samples"), shown.row("examples"), injected.row("simulator"), "",
@@ -163,9 +164,10 @@ def main(args: Sequence[str]) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--write", type=Path)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--shapes", type=int, help="shapes of each rule's faults, all by default")
     parser.add_argument("--progress", action="store_true")
     given = parser.parse_args(args)
-    text = page(bundled_spec(), given.seeds, given.progress)
+    text = page(bundled_spec(), given.seeds, given.shapes, given.progress)
     if given.write:
         prose = given.write.read_text(encoding="utf-8").partition(MARK)[0]
         given.write.write_text(prose + MARK + "\n" + text, encoding="utf-8")

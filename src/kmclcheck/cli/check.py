@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +26,9 @@ from kmclcheck.engines.replay import Checker
 from kmclcheck.model.finding import TraceResult
 from kmclcheck.model.spec import Profile, Spec
 from kmclcheck.report import InputFailure, ReportOptions, RunResult, ToolInfo, format_names, get_renderer
+from kmclcheck.traces import TraceReader
+
+Check = Callable[[TraceReader, Progress], TraceResult]
 
 
 def _report_targets(
@@ -135,6 +139,21 @@ def _choice(values: list[str]) -> click.Choice[str]:
     envvar="KMCLCHECK_SLICE_BUDGET",
     help="Time for finding the events that reproduce a finding, for all traces together.",
 )
+@click.option(
+    "--repairs",
+    is_flag=True,
+    envvar="KMCLCHECK_REPAIRS",
+    help="Say for each finding which change of the driver's calls mends it; the command repair shows it.",
+)
+@click.option(
+    "--repair-budget",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    envvar="KMCLCHECK_REPAIR_BUDGET",
+    help="Time for repairs, for all traces together.",
+)
 @click.option("--show-config", is_flag=True, help="Print every setting and where it comes from, then exit.")
 @click.pass_context
 def command(
@@ -154,6 +173,8 @@ def command(
     disable: tuple[str, ...],
     spec: tuple[str, ...],
     slice_budget: float,
+    repairs: bool,
+    repair_budget: float,
     show_config: bool,
     **how: Any,
 ) -> int:
@@ -167,7 +188,9 @@ def command(
         check_writable(path)
     specification = load_specs(spec)
     options = _monitor_options(specification, profile, rule, disable, slice_budget)
-    run = _check_all(paths, specification, options, reading(ctx.obj, **how), Progress(enabled=not quiet))
+    checker = _checker(specification, options, repair_budget if repairs else None)
+    how_to_read = reading(ctx.obj, **how)
+    run = _check_all(paths, specification, checker, how_to_read, Progress(enabled=not quiet))
     run = replace(run, options=ReportOptions(quiet=quiet, verbose=verbose))
     for failure in run.failures:
         complain(failure.message)
@@ -200,17 +223,16 @@ def _monitor_options(
 
 
 def _check_all(
-    paths: tuple[str, ...], spec: Spec, options: Options, how: Reading, progress: Progress
+    paths: tuple[str, ...], spec: Spec, checker: Check, how: Reading, progress: Progress
 ) -> RunResult:
     files, failures = find_traces(paths)
-    checker = Checker(spec, options)
     traces: list[TraceResult] = []
     interrupted = False
     try:
         for path in files:
             progress.begin(path)
             try:
-                traces.append(_check_one(path, checker, how, progress))
+                traces.append(checker(how.open(path), progress))
             except InputError as error:
                 failures.append(InputFailure(path, str(error)))
             finally:
@@ -224,8 +246,13 @@ def _check_all(
     return RunResult(traces, tool, failures=tuple(failures), interrupted=interrupted)
 
 
-def _check_one(path: str, checker: Checker, how: Reading, progress: Progress) -> TraceResult:
-    return checker.check(how.open(path), progress)
+def _checker(spec: Spec, options: Options, budget: float | None) -> Check:
+    """Return what checks one trace; with a budget it looks for repairs, too."""
+    if budget is None:
+        return Checker(spec, options).check
+    from kmclcheck.engines.repair import RepairingChecker
+
+    return RepairingChecker(spec, options, budget).check
 
 
 def _write_file(run: RunResult, spec: Spec, name: str, path: str) -> None:

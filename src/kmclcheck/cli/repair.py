@@ -13,15 +13,14 @@ from kmclcheck.cli.console import ColourMode, complain, wants_colour
 from kmclcheck.cli.exitcodes import ExitCode
 from kmclcheck.cli.nearest import did_you_mean
 from kmclcheck.cli.reading import reading, reading_options
-from kmclcheck.cli.repairs import document, write_repair
+from kmclcheck.cli.repairs import as_trace, document, write_repair
 from kmclcheck.cli.specs import load_specs
 from kmclcheck.cli.writing import check_writable, text_output
 from kmclcheck.engines.monitor import Options
 from kmclcheck.engines.repair import Bounds, Repair, Repairer, Standing
-from kmclcheck.model.spec import Profile, Spec
+from kmclcheck.model.spec import Profile
 from kmclcheck.report.describe import plural
 from kmclcheck.report.paint import Painter
-from kmclcheck.traces.formats.kmtrace_writer import format_event, write_header
 
 _EPILOG = (
     "Exit codes: 0 every finding that a driver can mend got a repair, or there is none; 2 usage or input; "
@@ -97,7 +96,7 @@ def command(
     chosen = [f for f in result.findings if not rule or f.rule in rule]
     if number is not None:
         if number > len(chosen):
-            raise click.UsageError(f"--finding {number}: there are {plural(len(chosen), 'finding')}")
+            raise click.UsageError(f"--finding {number}: the trace has {plural(len(chosen), 'such finding')}")
         chosen = [chosen[number - 1]]
     repairs = []
     painter: Painter | None = None
@@ -115,7 +114,7 @@ def command(
             tool = {"name": "kmclcheck", "version": __version__, "spec": specification.name}
             stream.write(json.dumps(document(specification, result, repairs, tool), indent=2) + "\n")
     if output is not None:
-        _write_slice(output, repairs, specification)
+        _write_slice(output, repairs)
     missing = [r for r in repairs if not r.found and r.standing is not Standing.LIBRARY]
     return ExitCode.INCONCLUSIVE if missing else ExitCode.OK
 
@@ -129,7 +128,7 @@ def _summary(repairs: list[Repair], findings: int) -> str:
     return f"{text}, {library} the library's" if library else text
 
 
-def _write_slice(output: str, repairs: list[Repair], spec: Spec) -> None:
+def _write_slice(output: str, repairs: list[Repair]) -> None:
     found = [repair for repair in repairs if repair.found]
     if len(found) != 1:
         raise click.UsageError(
@@ -137,10 +136,6 @@ def _write_slice(output: str, repairs: list[Repair], spec: Spec) -> None:
             + ("; choose with --rule or --finding" if found else "")
         )
     (repair,) = found
-    assert repair.info is not None
-    lines = [write_header(repair.info).rstrip("\n"), f"# {repair.finding.rule}, repaired"]
-    lines += [f"# {change.text}" for change in repair.changes]
-    lines += [format_event(event, repair.info.endpoint) for event in repair.records]
     with text_output(output) as stream:
-        stream.write("\n".join(lines) + "\n")
+        stream.write(as_trace(repair))
     complain(f"{output}: {plural(len(repair.records), 'event')}")

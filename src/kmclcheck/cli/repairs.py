@@ -20,6 +20,7 @@ from kmclcheck.report.describe import (
     time_text,
 )
 from kmclcheck.report.paint import Painter
+from kmclcheck.traces.formats.kmtrace_writer import format_event, write_header
 
 SCHEMA = "kmclcheck.repair/1"
 
@@ -149,6 +150,15 @@ def _is_changed(lines: Sequence[Line], at: int) -> bool:
 
 def _value(value: int | str) -> str:
     return value if isinstance(value, str) else f"{value:#x}" if value > 65535 else str(value)
+
+
+def as_trace(repair: Repair) -> str:
+    """Return the repaired slice as a native trace that breaks no rule. There is a repair."""
+    assert repair.info is not None
+    lines = [write_header(repair.info).rstrip("\n"), f"# {repair.finding.rule}, repaired"]
+    lines += [f"# {change.text}" for change in repair.changes]
+    lines += [format_event(event, repair.info.endpoint) for event in repair.records]
+    return "\n".join(lines) + "\n"
 
 
 def document(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from kmclcheck.engines.fill import Filler
 from kmclcheck.engines.repair.base import SUCCESS
 from kmclcheck.engines.repair.changes import Draft
-from kmclcheck.engines.repair.edits import Scene
+from kmclcheck.engines.repair.edits import Scene, failed
 from kmclcheck.engines.repair.lines import stack_at, thread_key
 from kmclcheck.model import expr as e
 from kmclcheck.model.event import ArgValue, Event, Phase
@@ -94,10 +94,10 @@ def _at(
             }
             if changed:
                 yield _with(spec, scene, place, changed)
-    if is_exit and decl.returns == "NTSTATUS" and isinstance(event.status, int):
-        failed = bool(event.status & 0x80000000)
-        other = replace(event, status=SUCCESS if failed else FAILURE)
-        told = "success" if failed else "a failure"
+    if is_exit and event.status is not None:
+        was_failure = failed(spec, event)
+        other = replace(event, status=SUCCESS if was_failure else FAILURE)
+        told = "success" if was_failure else "a failure"
         yield scene.replaced(place, other, f"return {told} from {event.name}")
 
 

@@ -71,7 +71,7 @@ class Caller:
         Those that lead to a value that is asked for come first, then those that change the least.
         """
         found = [
-            ((not self._leads_to(decl, goals), self._changes(decl)), self._changes(decl, fields), decl)
+            ((not self.leads_to(decl, goals), self._changes(decl)), self._changes(decl, fields), decl)
             for decl in self.spec.events.values()
             if not (decl.callback or decl.record or decl.neutral)
             and decl.documented
@@ -79,7 +79,7 @@ class Caller:
         ]
         return [decl for _, count, decl in sorted(found, key=lambda x: x[0]) if count]
 
-    def _leads_to(self, decl: EventDecl, goals: Goals) -> bool:
+    def leads_to(self, decl: EventDecl, goals: Goals) -> bool:
         """Return whether an event moves a field to a value that is asked for."""
         return any(
             not line.observe and line.targets & goals.get((kind, name), frozenset())

@@ -21,8 +21,11 @@ from kmclcheck.engines.repair.lines import (
 from kmclcheck.model.event import ArgValue, Event
 from kmclcheck.model.spec import Spec
 
-SITES = 40
-"""Places that a call is moved to or inserted at, the nearest to the fault first."""
+SITES = 24
+"""Places that a call is inserted at, the nearest to the fault first."""
+
+AROUND = 60
+"""Records before and after the fault between which calls are moved or deleted."""
 
 
 class Scene:
@@ -59,6 +62,12 @@ class Scene:
         """Return whether a block is a driver's call that no change touched."""
         return not block.decl.callback and all(self.lines[at].mark is Mark.KEPT for at in block.places())
 
+    def is_free(self, block: Block) -> bool:
+        """Return whether a call other than the one at fault can be changed: no callback is inside."""
+        return self.movable(block) and not any(
+            self.spec.events[self.lines[at].event.name].callback for at in block.inside
+        )
+
     def calls_ok(self, place: int, thread: ThreadKey, without: Block | None = None) -> bool:
         """Return whether a driver's thread can call something at a place: not while it is inside a call."""
         gone = set(without.places()) if without is not None else set()
@@ -87,22 +96,25 @@ class Scene:
         """Return what may be moved where: block, place, whether it belongs to what is before the place."""
         target = self.target
         if target is not None and self.movable(target):
-            later = [p for p in self._later(target) if p <= self.place + SITES]
-            earlier = range(target.start - 1, max(-1, target.start - SITES), -1)
+            later = [p for p in self._later(target) if p <= self.place + AROUND]
+            earlier = range(target.start - 1, max(-1, target.start - AROUND), -1)
+            if target.depth:
+                # Out of the callback, as the driver would put it off.
+                yield from ((target, place, True) for place in later[: 2 * target.depth])
             for distance in range(max(len(later), len(earlier))):
                 if distance < len(later):
                     yield target, later[distance], True
                 if distance < len(earlier):
                     yield target, earlier[distance], False
-        before = [b for b in self.blocks if b.start < self.start() and self.movable(b) and b.end is not None]
+        before = [b for b in self.blocks if b.start < self.start() and self.is_free(b) and b.end is not None]
         behind = self.place + 1
         if target is not None:
             behind = target.start + 1 if target.end is None else target.end + 1
-        for block in reversed(before[-SITES:]):
+        for block in reversed(before[-AROUND:]):
             if self.fault is not None and self.place not in block.places():
                 yield block, behind, True
         for block in self.blocks:
-            if block.start > self.place and self.movable(block) and block.end is not None:
+            if block.start > self.place and self.is_free(block) and block.end is not None:
                 yield block, self.start(), False
 
     def _passed(self, moved: Block, place: int) -> list[Block]:
@@ -148,7 +160,7 @@ class Scene:
                 self.lines[at].event for at in places if place < block.start or not self.lines[at].assumed
             ]
             endings = [events]
-            if len(events) > 1 and _failed(events[-1]):
+            if len(events) > 1 and failed(self.spec, events[-1]):
                 # It may have failed only because it was wrong where it was.
                 endings.append([*events[:-1], self.caller.success(events[0], self.lines[:place])])
             lender = None if like == own else neighbour
@@ -287,7 +299,7 @@ class Scene:
         if target is not None and self.movable(target):
             yield self.deleted(target)
         for block in reversed(self.blocks):
-            if block is not target and block.start < self.place and self.movable(block):
+            if block is not target and block.start < self.place and self.is_free(block):
                 yield self.deleted(block)
 
     def deleted(self, block: Block) -> Draft:
@@ -315,7 +327,7 @@ class Scene:
         lines = self.lines
         if after:
             return f"after {self._named(lines[place - 1].event)}"
-        there = next((line for line in lines[place : self.draft.cut + SITES] if not line.gone), None)
+        there = next((line for line in lines[place : self.draft.cut + AROUND] if not line.gone), None)
         if there is None or (self.fault is None and place >= self.draft.cut):
             waiting = [b for b in self.blocks if b.end is None and not b.decl.callback and b.thread != thread]
             if waiting:
@@ -337,8 +349,10 @@ def _line(event: Event) -> str:
     return f"line {event.line}" if event.line else ""
 
 
-def _failed(event: Event) -> bool:
-    return isinstance(event.status, int) and bool(event.status & 0x80000000)
+def failed(spec: Spec, event: Event) -> bool:
+    """Return whether a record gives back a failure."""
+    status = spec.statuses.get(event.status) if isinstance(event.status, str) else event.status
+    return status is not None and bool(status & 0x80000000)
 
 
 def _elsewhere(event: Event, lender: Event | None, irql: int | None) -> Event:

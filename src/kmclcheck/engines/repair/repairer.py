@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from kmclcheck.engines.cone import Cones, reads
 from kmclcheck.engines.fill import Filler
-from kmclcheck.engines.monitor import Options
+from kmclcheck.engines.monitor import Options, Progress
 from kmclcheck.engines.monitor.recording import Recording
 from kmclcheck.engines.repair.base import Base, Tape, make_bases
 from kmclcheck.engines.repair.calls import Caller, goals_of
@@ -50,10 +50,10 @@ class Repairer:
         self._cones = Cones(spec)
         self._replayers: dict[object, Replayer] = {}
 
-    def check(self, reader: TraceReader) -> tuple[TraceResult, Tape]:
+    def check(self, reader: TraceReader, progress: Progress | None = None) -> tuple[TraceResult, Tape]:
         """Check a trace; return the result and the trace, for ``repair``."""
         tape = Tape(reader)
-        return self._checker.check(tape), tape
+        return self._checker.check(tape, progress), tape
 
     def repair(self, finding: Finding, tape: Tape, bounds: Bounds) -> Repair:
         """Return a repair of one finding of a trace that was checked, or why there is none."""
@@ -174,6 +174,25 @@ class Repairer:
             return None
         added = len(draft.lines) - len(base.lines)
         return replace(base, lines=draft.lines, cut=base.cut + added, changes=draft.changes)
+
+
+class RepairingChecker:
+    """Checks traces, and says with each finding what mends it; the repairs have one budget in seconds."""
+
+    def __init__(self, spec: Spec, options: Options, budget: float) -> None:
+        self._repairer = Repairer(spec, options)
+        self._left = budget
+
+    def check(self, reader: TraceReader, progress: Progress | None = None) -> TraceResult:
+        """Check one trace."""
+        result, tape = self._repairer.check(reader, progress)
+        for finding in result.findings if result.complete else ():
+            if self._left <= 0:
+                break
+            repair = self._repairer.repair(finding, tape, Bounds(seconds=min(self._left, Bounds().seconds)))
+            self._left -= repair.seconds
+            finding.repair = repair.summary if repair.found else ""
+        return result
 
 
 class _Accepting:

@@ -36,6 +36,9 @@ PATHS = 400
 NEAREST = 6
 """Places at which a call is inserted that the slice shows already."""
 
+FARTHER = 12
+"""Places at which a call is inserted that influences a rule only indirectly."""
+
 FRONTIER = 40
 """Single changes that a second one is added to."""
 
@@ -99,10 +102,12 @@ class Search:
         stages.append(lambda: scene.moves(True, inwards))
         if redundant:
             stages.append(lambda: self._deleted_target(scene))
+        stages.append(lambda: self._insertions(scene, rule, near, tried, mainly=True))
+        if deletions:
+            stages.append(lambda: self._delays(scene, rule))
         stages.append(lambda: self._insertions(scene, rule, near, tried))
         if deletions:
             stages += [
-                lambda: self._delays(scene, rule),
                 lambda: self._insertions(scene, rule, far, tried),
                 lambda: self._waiting(scene, rule),
             ]
@@ -221,18 +226,26 @@ class Search:
         fields: frozenset[Field],
         tried: list[Judged],
         again: bool = False,
+        mainly: bool = False,
     ) -> Iterator[Draft]:
         """Return the draft with a call inserted; if the library answers inside of it, with the answer.
 
         ``again``: only with calls that go on with what the slice has begun: it shows the same function.
+        ``mainly``: only with calls that lead to what the rule asks for first.
         """
         prefer = self._prefer()
         about = prefer[0] if prefer else None
-        functions = self.caller.functions(fields, self._goals(rule))
+        goals = self._goals(rule)
+        functions = self.caller.functions(fields, goals)
+        near = len(fields) <= len(self._near(rule))
+        limit = NEAREST if again else None if near else FARTHER
+        if mainly:
+            first = dict(list(goals.items())[:1])
+            functions = [decl for decl in functions if self.caller.leads_to(decl, first)]
         if again:
             shown = {block.decl.name for block in scene.blocks if block.start < scene.start()}
             functions = [decl for decl in functions if decl.name in shown]
-        for site in scene.sites(about)[: NEAREST if again else None]:
+        for site in scene.sites(about)[:limit]:
             for decl in functions:
                 for entry, exit_ in self.caller.pairs(decl, site, scene.lines, prefer):
                     draft = scene.inserted(site, (entry, exit_))
