@@ -143,6 +143,9 @@ def page(spec: Spec, seeds: int, most: int | None, progress: bool) -> str:
     injected = faults(one, seeds, most, progress)
     spent = time.perf_counter() - started
     none = [*sampled.none, *shown.none, *injected.none]
+    left = ["No finding of the drivers' rules is left without a repair."]
+    if none:
+        left = ["Without a repair:", "", *(f"* {text}" for text in none)]
     lines = [
         "## Figures", "",
         "Findings of the faulty samples, of the failing examples of all rules for drivers, and of the "
@@ -152,8 +155,8 @@ def page(spec: Spec, seeds: int, most: int | None, progress: bool) -> str:
         f"| findings of | all | {' | '.join(KINDS)} | rest | seconds, median | slowest |",
         "|---|" + "---:|" * (len(KINDS) + 4),
         sampled.row("samples"), shown.row("examples"), injected.row("simulator"), "",
-        f"All of it takes {spent:.0f} s on one core.", "",
-        "Without a repair:", "", *(f"* {text}" for text in none), "",
+        f"All of it took {spent:.0f} s on one core, on a machine with other work to do.", "",
+        *left, "",
         "### Samples", "", "| sample | rule | repair | seconds |", "|---|---|---|---:|", *sample_lines, "",
         "### Examples", "", "| rule | repair | what the rule says |", "|---|---|---|", *example_lines,
     ]  # fmt: skip
