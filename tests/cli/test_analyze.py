@@ -1,4 +1,4 @@
-"""``kmclcheck analyze``: what it prints, and its exit codes; and what ``counterexample`` says of implied rules."""
+"""``kmclcheck analyze``: output and exit codes; and what ``counterexample`` says of implied rules."""
 
 from __future__ import annotations
 

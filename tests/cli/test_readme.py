@@ -25,7 +25,7 @@ def _plain(text: str) -> str:
 
 
 def test_there_is_a_tour() -> None:
-    assert len(TOUR) == 2
+    assert len(TOUR) == 3
 
 
 @pytest.mark.parametrize(("command", "shown"), TOUR, ids=[command for command, _ in TOUR])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +30,9 @@ from kmclcheck.model.finding import TraceResult
 from kmclcheck.model.spec import Profile, Spec
 from kmclcheck.report import InputFailure, ReportOptions, RunResult, ToolInfo, format_names, get_renderer
 from kmclcheck.report.base import MONITOR
+from kmclcheck.traces import TraceReader
+
+Check = Callable[[TraceReader, Progress], TraceResult]
 
 
 def _report_targets(
@@ -156,6 +160,21 @@ def _choice(values: list[str]) -> click.Choice[str]:
     envvar="KMCLCHECK_ENGINE_TIMEOUT",
     help="Time for each trace, for an engine other than the monitor.",
 )
+@click.option(
+    "--repairs",
+    is_flag=True,
+    envvar="KMCLCHECK_REPAIRS",
+    help="Say for each finding which change of the driver's calls mends it; the command repair shows it.",
+)
+@click.option(
+    "--repair-budget",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    envvar="KMCLCHECK_REPAIR_BUDGET",
+    help="Time for repairs, for all traces together.",
+)
 @click.option("--show-config", is_flag=True, help="Print every setting and where it comes from, then exit.")
 @click.pass_context
 def command(
@@ -177,6 +196,8 @@ def command(
     slice_budget: float,
     engine: str,
     engine_timeout: float,
+    repairs: bool,
+    repair_budget: float,
     show_config: bool,
     **how: Any,
 ) -> int:
@@ -190,10 +211,8 @@ def command(
         check_writable(path)
     specification = load_specs(spec)
     options = _monitor_options(specification, profile, rule, disable, slice_budget)
+    checker = _checker(specification, options, engine, engine_timeout, repair_budget if repairs else None)
     how_to_read = reading(ctx.obj, **how)
-    checker: Checker | Judging = Checker(specification, options)
-    if engine != MONITOR:
-        checker = Judging(specification, options.enabled(specification), judge(engine), engine_timeout)
     run = _check_all(paths, specification, checker, engine, how_to_read, Progress(enabled=not quiet))
     run = replace(run, options=ReportOptions(quiet=quiet, verbose=verbose))
     for failure in run.failures:
@@ -227,12 +246,7 @@ def _monitor_options(
 
 
 def _check_all(
-    paths: tuple[str, ...],
-    spec: Spec,
-    checker: Checker | Judging,
-    engine: str,
-    how: Reading,
-    progress: Progress,
+    paths: tuple[str, ...], spec: Spec, checker: Check, engine: str, how: Reading, progress: Progress
 ) -> RunResult:
     files, failures = find_traces(paths)
     traces: list[TraceResult] = []
@@ -241,7 +255,7 @@ def _check_all(
         for path in files:
             progress.begin(path)
             try:
-                traces.append(_check_one(path, checker, how, progress))
+                traces.append(checker(how.open(path), progress))
             except InputError as error:
                 failures.append(InputFailure(path, str(error)))
             except (TooLargeError, OutOfTimeError) as error:
@@ -258,8 +272,17 @@ def _check_all(
     return RunResult(traces, tool, failures=tuple(failures), interrupted=interrupted)
 
 
-def _check_one(path: str, checker: Checker | Judging, how: Reading, progress: Progress) -> TraceResult:
-    return checker.check(how.open(path), progress)
+def _checker(spec: Spec, options: Options, engine: str, seconds: float, budget: float | None) -> Check:
+    """Return what checks one trace; with a budget it looks for repairs, too."""
+    if engine != MONITOR:
+        if budget is not None:
+            raise click.UsageError(f"--repairs needs the engine {MONITOR}; the others explain nothing")
+        return Judging(spec, options.enabled(spec), judge(engine), seconds).check
+    if budget is None:
+        return Checker(spec, options).check
+    from kmclcheck.engines.repair import RepairingChecker
+
+    return RepairingChecker(spec, options, budget).check
 
 
 def _write_file(run: RunResult, spec: Spec, name: str, path: str) -> None:

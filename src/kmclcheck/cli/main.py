@@ -27,6 +27,10 @@ _COMMANDS = {
     "explain": ("kmclcheck.cli.explain", "Tell what a rule means and how to keep it."),
     "graph": ("kmclcheck.cli.graph", "Write the state graphs of machines."),
     "prove": ("kmclcheck.cli.prove", "Prove what is claimed to follow from the rules."),
+    "repair": (
+        "kmclcheck.cli.repair",
+        "Propose the smallest change of a driver's calls that mends a finding.",
+    ),
     "simulate": ("kmclcheck.cli.simulate", "Write the trace of a simulated run."),
     "spec": ("kmclcheck.cli.spec", "Check a specification, or show parts of it."),
 }

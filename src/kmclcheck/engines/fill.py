@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, product
 
@@ -12,6 +12,9 @@ from kmclcheck.model.event import ArgValue, Event, Phase
 from kmclcheck.model.spec import Direction, EventDecl, Param, Spec
 
 _TRIES = 4096
+FILLINGS = 6
+"""Choices of arguments for one record that are tried."""
+
 _ADDRESS, _CODE, _SIZE = 0x7000, 0x9000, 64
 _OPERATORS = {
     e.CompareOp.EQ: operator.eq,
@@ -61,7 +64,24 @@ class Filler:
         """Return the events with more arguments."""
         return [self._filled(event) for event in events]
 
+    def fillings(self, event: Event) -> list[Event]:
+        """Return the record with every harmless choice of the arguments it lacks, the likeliest first."""
+        found = list(islice(self._fillings(event), FILLINGS))
+        return found or [self._filled(event)]
+
     def _filled(self, event: Event) -> Event:
+        return next(self._fillings(event), None) or next(self._all(event), event)
+
+    def _fillings(self, event: Event) -> Iterator[Event]:
+        for filled in self._all(event):
+            # A check that may apply, as far as the record tells, must not fail because of it.
+            if not any(
+                _known(when, filled) is not False and _known(require, filled) is False
+                for when, require in self._checks.get((event.name, event.phase), ())
+            ):
+                yield filled
+
+    def _all(self, event: Event) -> Iterator[Event]:
         decl = self.spec.events[event.name]
         entry = event.phase is decl.entry
         open_ = [
@@ -69,22 +89,11 @@ class Filler:
             if p.name not in event.args and p.name not in decl.objects.values()
             and (p.direction is not Direction.OUT) is entry and p.name in self._asked.get(decl.name, {})
         ]  # fmt: skip
-        if not open_:
-            return event
         choices = [self._candidates(decl, param) for param in open_]
         names = [param.name for param in open_]
-        first: Event | None = None
         for values in islice(product(*choices), _TRIES):
             given = dict(zip(names, values, strict=True))
-            filled = replace(event, args=_ordered(decl, {**event.args, **given}))
-            first = first or filled
-            # A check that may apply, as far as the record tells, must not fail because of it.
-            if not any(
-                _known(when, filled) is not False and _known(require, filled) is False
-                for when, require in self._checks.get((event.name, event.phase), ())
-            ):
-                return filled
-        return first or event
+            yield replace(event, args=_ordered(decl, {**event.args, **given})) if given else event
 
     def _candidates(self, decl: EventDecl, param: Param) -> list[int]:
         """Return values, the likeliest first."""

@@ -12,33 +12,19 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from kmclcheck.engines.cone import Cones, Field
 from kmclcheck.engines.monitor import Monitor, Options, Progress, run
 from kmclcheck.engines.monitor.ledger import Evidence
 from kmclcheck.engines.monitor.store import HistoryEntry
 from kmclcheck.model.event import End, Event, Start, TraceInfo
-from kmclcheck.model.expr import (
-    AnyChild,
-    Compare,
-    Expr,
-    FieldIn,
-    HasBits,
-    Inside,
-    IsSet,
-    Latest,
-    OpenFrame,
-    Overlapped,
-    Scalar,
-    walk,
-)
 from kmclcheck.model.finding import Finding, Slice, TraceResult
-from kmclcheck.model.spec import Check, EventKind, Spec
+from kmclcheck.model.spec import EventKind, Spec
 from kmclcheck.semantics.index import SpecIndex, build_index
 from kmclcheck.traces.base import TraceReader
 
 SLICE_LIMIT = 2000
 """Events beyond which a slice is not worth replaying."""
 
-Field = tuple[str, str]
 Numbered = tuple[int, Event]
 
 
@@ -76,7 +62,7 @@ class Explainer:
         self.index = index
         self.info = info
         self.recorded = recorded
-        self._cones: dict[tuple[Check, bool], tuple[frozenset[Field], frozenset[str]]] = {}
+        self._cones = Cones(spec)
 
     def explain(self, finding: Finding, evidence: Evidence, deadline: float) -> Slice:
         """Return the smallest slice found in time."""
@@ -154,7 +140,7 @@ class Explainer:
         checks = {evidence.check: None}
         for loops, hidden in ((True, False), (True, True), (False, True)):
             while time.perf_counter() < deadline:
-                cones = [self._cone(check, hidden) for check in checks]
+                cones = [self._cones.of(check, hidden) for check in checks]
                 fields = frozenset(f for cone in cones for f in cone[0])
                 names = frozenset(n for cone in cones for n in cone[1])
                 if evidence.event is not None:
@@ -227,62 +213,3 @@ class Explainer:
         if decl is None or decl.record or event.phase not in (decl.entry, decl.exit):
             return 0
         return 1 if event.phase is decl.entry else -1
-
-    def _cone(self, check: Check, hidden: bool) -> tuple[frozenset[Field], frozenset[str]]:
-        """Return the fields that can influence a check, and the calls whose frames it looks at.
-
-        With ``hidden``, also the fields that say whether a callback can go unseen.
-        """
-        found = self._cones.get((check, hidden))
-        if found is not None:
-            return found
-        fields: set[Field] = set()
-        names: set[str] = set()
-        todo: list[Expr] = [check.when, check.require]
-        seen_fields: set[Field] = set()
-        while todo:
-            fresh, frames = _reads(todo)
-            names |= frames
-            fields |= fresh
-            todo = []
-            for kind, name in fields - seen_fields:
-                machine = self.spec.machines.get((kind, name))
-                if machine is not None:
-                    todo += [line.guard for line in machine.transitions]
-                    if hidden:
-                        shown = {
-                            self.spec.events[line.event[0]].recorded_when for line in machine.transitions
-                        }
-                        todo += [condition for condition in shown if condition is not None]
-                todo += [a.guard for a in self.spec.assignments if (a.kind, a.field) == (kind, name)]
-                for birth in self.spec.kinds[kind].births:
-                    todo.append(birth.guard)
-            seen_fields |= fields
-        found = self._cones[check, hidden] = (frozenset(fields), frozenset(names))
-        return found
-
-
-def _reads(exprs: list[Expr]) -> tuple[set[Field], set[str]]:
-    fields: set[Field] = set()
-    names: set[str] = set()
-    for expr in exprs:
-        for node in walk(expr):
-            match node:
-                case FieldIn(kind=kind, field=field) | IsSet(kind=kind, field=field):
-                    fields.add((kind, field))
-                case Compare(left=left, right=right):
-                    fields.update((t.kind, t.field) for t in (left, right) if isinstance(t, Scalar))
-                case HasBits(term=Scalar(kind=kind, field=field)):
-                    fields.add((kind, field))
-                case (
-                    Inside(names=frames)
-                    | OpenFrame(names=frames)
-                    | Overlapped(names=frames)
-                    | Latest(names=frames)
-                ):
-                    names.update(frames)
-                case AnyChild():
-                    pass
-                case _:
-                    pass
-    return fields, names

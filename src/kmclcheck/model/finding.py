@@ -65,7 +65,7 @@ class Slice:
 
 @dataclass(slots=True)
 class Finding:
-    """One fault."""
+    """One fault. ``repair``: a change of driver calls that mends it, if one was sought and found."""
 
     rule: str
     event: Event | None
@@ -81,6 +81,7 @@ class Finding:
     slice: Slice | None = None
     repeats: int = 0
     index: int = 0
+    repair: str = ""
 
 
 @dataclass(slots=True)

@@ -129,6 +129,8 @@ def finding_document(finding: Finding, number: str, spec: Spec) -> JsonObject:
         "fix": rule.fix,
         "sources": list(rule.sources),
         "fingerprint": fingerprint(finding, spec),
+        # Only where repairs were asked for.
+        **({"repair": finding.repair} if finding.repair else {}),
     }
 
 

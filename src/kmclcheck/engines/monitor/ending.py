@@ -42,6 +42,11 @@ class Endings:
         table = run.store.kinds["thread"].table
         self._nobody = Thread("end", True, True, Obj("thread", 0, 0, "", table.born, True))
 
+    def restart(self, run: Run) -> None:
+        """Go on with a run that shares the interned states; what follows from them is kept."""
+        self.run = run
+        self._hits.clear()
+
     def object_ended(
         self, event: Event, thread: Thread, frame: Frame | None, objs: dict[str, Obj], obj: Obj
     ) -> None:

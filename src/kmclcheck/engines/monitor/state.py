@@ -19,16 +19,26 @@ NAMES_KEPT = 1000
 
 
 class Run:
-    """The state of a run: objects, threads, what is recorded, what was lost, what was found."""
+    """The state of a run: objects, threads, what is recorded, what was lost, what was found.
 
-    def __init__(self, spec: Spec, index: SpecIndex, info: TraceInfo) -> None:
+    ``recording`` and ``store`` may come from an earlier run on a trace that says the same about itself.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        index: SpecIndex,
+        info: TraceInfo,
+        recording: Recording | None = None,
+        store: Store | None = None,
+    ) -> None:
         self.spec = spec
         self.info = info
         self.index = index
         self.constants: dict[str, int] = {**spec.constants, **spec.statuses}
-        self.recording = Recording(spec, info)
+        self.recording = recording or Recording(spec, info)
         complete = info.start is Start.KNOWN and not info.lost_anywhere
-        self.store = Store(spec.kinds, complete, info.start_of)
+        self.store = store or Store(spec.kinds, complete, info.start_of)
         self.ledger = Ledger(spec, index.rules)
         self.threads: dict[object, Thread] = {}
         self.count = 0
@@ -41,6 +51,12 @@ class Run:
         self.loss_reason = ""
         self.unknown_names: dict[str, int] = {}
         self.oddities: dict[str, int] = {}
+
+    def again(self) -> Run:
+        """Return a run without events that shares the interned states and what is recorded."""
+        complete = self.info.start is Start.KNOWN and not self.info.lost_anywhere
+        store = self.store.emptied(complete, self.info.start_of)
+        return Run(self.spec, self.index, self.info, self.recording, store)
 
     def cause(self) -> str:
         """Return, in words, why data may be missing."""

@@ -196,12 +196,20 @@ class KindInfo:
     dropped: int | None = None
     why: str = ""
 
+    def emptied(self) -> KindInfo:
+        """Return the kind without objects; what follows from the specification is kept."""
+        return KindInfo(self.kind, self.table, births_recorded=self.births_recorded, told=self.told)
+
 
 class Store:
     """All objects of a run. A loss makes every object unknown, lazily, by an epoch number."""
 
     def __init__(
-        self, kinds: dict[str, ObjectKind], complete: bool, start_of: frozenset[str] | None = None
+        self,
+        kinds: dict[str, ObjectKind],
+        complete: bool,
+        start_of: frozenset[str] | None = None,
+        known: dict[str, KindInfo] | None = None,
     ) -> None:
         self.complete = complete
         self.start_of = start_of
@@ -215,7 +223,11 @@ class Store:
         self.version = 0
         # Threads are there even if the specification gives them no fields.
         thread = ObjectKind("thread", "", None, False, {}, {}, ())
-        self.kinds = {n: KindInfo(k, StateTable(k)) for n, k in {"thread": thread, **kinds}.items()}
+        self.kinds = known or {n: KindInfo(k, StateTable(k)) for n, k in {"thread": thread, **kinds}.items()}
+
+    def emptied(self, complete: bool, start_of: frozenset[str] | None) -> Store:
+        """Return a store without objects that interns states where this one does."""
+        return Store({}, complete, start_of, {n: info.emptied() for n, info in self.kinds.items()})
 
     def lose(self) -> None:
         """Put every object out of date."""

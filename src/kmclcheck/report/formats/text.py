@@ -87,8 +87,9 @@ class _Block:
         self._spine()
         for note in self._notes():
             self._remark("note", note)
-        if rule.fix:
-            self._remark("help", rule.fix)
+        help = [text for text in (rule.fix, finding.repair and f"here: {finding.repair}") if text]
+        if help:
+            self._remark("help", "\n".join(help))
         self._remark("see", f"kmclcheck explain {rule.id}")
 
     def _place(self) -> str:
