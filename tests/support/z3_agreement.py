@@ -1,7 +1,7 @@
 """The judge that asks Z3 against the monitor: they share nothing but the specification.
 
-``python -m tests.support.z3_agreement [--seeds 2] [--forms A,B]`` from the top of the checkout judges the
-samples, the examples of the rules and simulated traces with both, and prints a table. It exits with 1 if they
+``python -m tests.support.z3_agreement [--seeds 2] [--forms A,B]`` from the top of the checkout judges samples,
+the examples of the rules and simulated traces with both, and prints a table. It exits with 1 if they
 contradict each other. Z3 may decide what the monitor leaves open, for it sees relations between facts: that is
 counted apart.
 """

@@ -17,10 +17,13 @@ from kmclcheck.engines.symbolic.solver import Answer, Solver
 SAMPLES = 64
 ALL = (1 << SAMPLES) - 1
 
+DEALS = 256
+"""How many ways to share samples out among values are drawn for each number of values."""
+
 ASK_SECONDS = 10.0
 """How long the solver may think about one question."""
 
-QUESTIONS_KEPT = 100
+QUESTIONS_KEPT = 300
 """After so many questions a new solver begins: it need not carry along what no question is about any more."""
 
 
@@ -36,6 +39,7 @@ class Facts:
         self.questions = 0
         self._until = time.monotonic() + seconds
         self._random = random.Random(0)
+        self._deals: dict[int, list[list[int]]] = {}
         self._drawn: dict[int, int] = {}
         self._words: dict[int, int] = {}
         self._reasons: dict[int, str] = {}
@@ -72,17 +76,25 @@ class Facts:
         """Return literals of which exactly one is true, and only one that is allowed."""
         places = [at for at, yes in enumerate(allowed) if yes]
         bits = [FALSE] * len(allowed)
-        chosen = [self._random.randrange(len(places)) for _ in range(SAMPLES)]
+        words = self._deal(len(places))
         before: list[Lit] = []
-        for number, at in enumerate(places):
-            if number == len(places) - 1:
-                bits[at] = self.circuit.all(before)
-                break
-            word = sum(1 << lane for lane, which in enumerate(chosen) if which == number)
+        for at, word in zip(places[:-1], words, strict=False):
             this = self._input(reason, word)
             bits[at] = self.circuit.all([*before, this])
             before.append(-this)
+        bits[places[-1]] = self.circuit.all(before)
         return tuple(bits)
+
+    def _deal(self, count: int) -> list[int]:
+        """Return one word for each of several values, so that each sample has one of the values."""
+        deals = self._deals.setdefault(count, [])
+        if len(deals) < DEALS:
+            words = [0] * count
+            for lane in range(SAMPLES):
+                words[self._random.randrange(count)] |= 1 << lane
+            deals.append(words)
+            return words
+        return self._random.choice(deals)
 
     def reason(self, lit: Lit) -> str:
         """Return why the truth of a literal is not known, or nothing if no fact is missing."""

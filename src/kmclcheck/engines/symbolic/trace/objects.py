@@ -28,8 +28,8 @@ class Thing:
     ``whole``: all that happened to it since it began was seen. ``named``: some event was about it. ``ended``:
     its obligations were judged. ``replaced``: its handle has been given to another. ``read``: since its
     fields were last widened by what may have happened to it without a record, somebody looked at them, last
-    at ``moment``. ``blamed``: the driver broke a rule on it. ``entries`` says, for groups of functions, which
-    call on it is the newest.
+    at ``moment``. ``blank``: since all of them became unknown nobody did. ``blamed``: the driver broke a rule
+    on it. ``entries`` says, for groups of functions, which call on it is the newest.
     """
 
     kind: ObjectKind
@@ -51,6 +51,7 @@ class Thing:
     blamed: bool = False
     read: bool = True
     moment: int = -1
+    blank: bool = False
 
     @property
     def ref(self) -> ObjectRef:
@@ -176,7 +177,7 @@ class Objects:
         """Return the fields of an object as they may be now."""
         if thing.moment != self.moment:
             self.settle(thing)
-            thing.read, thing.moment = True, self.moment
+            thing.read, thing.moment, thing.blank = True, self.moment, False
         return thing.fields
 
     def set(self, thing: Thing, fields: dict[str, Values]) -> None:
@@ -186,7 +187,7 @@ class Objects:
         if decisive:
             for child in thing.children:
                 self.settle(child)
-        thing.fields, thing.read, thing.moment = fields, True, -1
+        thing.fields, thing.read, thing.moment, thing.blank = fields, True, -1, False
         if decisive:
             for child in thing.children:
                 child.read, child.moment = True, -1
@@ -199,7 +200,9 @@ class Objects:
 
     def forget(self, thing: Thing, reason: str = "") -> None:
         """Events that concern the object may be missing: nothing is known of it any more."""
-        thing.fields = {name: self.unknown(enum, reason) for name, enum in thing.kind.enums.items()}
+        if not thing.blank:
+            thing.fields = {name: self.unknown(enum, reason) for name, enum in thing.kind.enums.items()}
+            thing.blank = True
         thing.whole = False
         thing.numbers.clear()
         thing.entries.clear()
