@@ -96,10 +96,14 @@ class Facts:
             return words
         return self._random.choice(deals)
 
-    def reason(self, lit: Lit) -> str:
-        """Return why the truth of a literal is not known, or nothing if no fact is missing."""
+    def reason(self, lit: Lit, general: str) -> str:
+        """Return why the truth of a literal is not known, or nothing if no fact is missing.
+
+        What one event does not tell says more than the ``general`` reason why data is missing.
+        """
         inputs = self._inputs([lit])
-        return self._reasons[min(inputs)] if inputs else ""
+        special = [node for node in inputs if self._reasons[node] != general]
+        return self._reasons[max(special)] if special else general if inputs else ""
 
     # Questions.
 

@@ -158,12 +158,8 @@ class Objects:
         result = dict(fields)
         for name in stirred:
             if wider[name] != sets[name] or any(bit not in (TRUE, FALSE) for bit in fields[name]):
-                result[name] = self.values(kind.enums[name], wider[name], True, self._unrecorded())
+                result[name] = self.values(kind.enums[name], wider[name], True)
         return result
-
-    def _unrecorded(self) -> str:
-        cause = self.cause()
-        return cause if self.loss or cause == UNDECLARED else "not everything is recorded"
 
     def settle(self, thing: Thing) -> None:
         """Widen an object by what may have happened to it since somebody last looked."""

@@ -73,7 +73,8 @@ class Rules:
                 return Outcome.BROKEN, ""
         if found is Answer.UNKNOWN:
             return Outcome.OPEN, UNSOLVED
-        reason = facts.reason(circuit.both(kept, -broken)) or facts.reason(kept) or facts.reason(broken)
+        cause = self.objects.cause()
+        reason = facts.reason(kept, cause) or facts.reason(broken, cause)
         return Outcome.OPEN, reason or "the documents leave open whether the rule applies"
 
     def judge(self, rule: Rule, check: Check, thing: Thing, scene: Scene, what: Effects) -> None:
