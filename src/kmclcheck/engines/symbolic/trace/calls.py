@@ -189,7 +189,7 @@ class Threads:
                 about.entries[group] = self._serial
         sure = objects.recorded.exit(name)
         call = Call(name, event, thread, self._serial, held, plan.primary, sure, not sure, faulty)
-        for other in self.calls():
+        for other in self.calls() if name in objects.plan.overlapping else ():
             apart = other.thread.told and thread.told
             if other.thread is thread and apart:
                 continue

@@ -19,6 +19,7 @@ from kmclcheck.model.expr import (
     Not,
     OpenFrame,
     Or,
+    Overlapped,
     Scalar,
     Sometime,
     walk,
@@ -99,13 +100,18 @@ class EventPlan:
 
 @dataclass(slots=True)
 class Plan:
-    """All events, the obligations by kind, and the groups that an entry renews for ``latest``."""
+    """All events, the obligations by kind, and the groups that an entry renews for ``latest``.
+
+    ``overlapping`` are the functions of which somebody asks whether they overlapped another, or another
+    them.
+    """
 
     spec: Spec
     rules: tuple[Rule, ...]
     events: dict[EventKind, EventPlan]
     ends: dict[str, list[tuple[Rule, Check]]]
     groups: dict[str, list[tuple[str, ...]]]
+    overlapping: set[str] = field(default_factory=set)
 
 
 def make_plan(spec: Spec, enabled: frozenset[str]) -> Plan:
@@ -141,10 +147,14 @@ def make_plan(spec: Spec, enabled: frozenset[str]) -> Plan:
     for one in events.values():
         _find_kinds(spec, one)
     for one in events.values():
+        exit_ = events[one.decl.name, one.decl.exit]
+        asked = [e for _, check in one.each for e in (check.when, check.require)]
+        nodes = [node for expr in exit_.expressions() for node in walk(expr)]
         if one.entry:
-            exit_ = events[one.decl.name, one.decl.exit]
-            nodes = (node for expr in exit_.expressions() for node in walk(expr))
             one.awaited = tuple({n.condition: None for n in nodes if isinstance(n, Sometime)})
+        for node in [*nodes, *(node for expr in asked for node in walk(expr))]:
+            if isinstance(node, Overlapped):
+                plan.overlapping.update((one.decl.name, *node.names))
     return plan
 
 
