@@ -14,12 +14,12 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 
-from kmclcheck.engines.judging import TooLargeError
+from kmclcheck.engines.judging import Judged, TooLargeError
 from kmclcheck.engines.monitor import Options
 from kmclcheck.engines.replay import check
 from kmclcheck.engines.simulate import SCENARIOS, simulate
@@ -27,7 +27,7 @@ from kmclcheck.engines.simulate.faults import all_faults
 from kmclcheck.engines.simulate.faults.running import faulty_run
 from kmclcheck.engines.symbolic.judge import judge
 from kmclcheck.model.event import End, Start, TraceInfo
-from kmclcheck.model.finding import Finding, TraceResult, Verdict, VerdictKind
+from kmclcheck.model.finding import Finding, Verdict, VerdictKind
 from kmclcheck.model.spec import Spec
 from kmclcheck.speclang import bundled_spec
 from kmclcheck.traces import read_text
@@ -80,9 +80,20 @@ def compare(name: str, text: str, defaults: TraceInfo | None = None) -> Comparis
         return row
     row.seconds = time.perf_counter() - started
     row.open = sum(verdict.kind is VerdictKind.OPEN for verdict in judged.verdicts)
-    _compare_verdicts(expected.verdicts, judged.verdicts, row)
-    _compare_findings(expected, judged.findings, row)
+    contrast(row, expected.verdicts, expected.findings, judged)
     return row
+
+
+def contrast(
+    row: Comparison, verdicts: Sequence[Verdict], findings: Sequence[Finding], judged: Judged
+) -> None:
+    """Enter where Z3 differs from the verdicts and findings of the monitor."""
+    _compare_verdicts(verdicts, judged.verdicts, row)
+    undecided = {verdict.rule for verdict in verdicts if verdict.kind is VerdictKind.OPEN}
+    one, other = Counter(map(_place, findings)), Counter(map(_place, judged.findings))
+    row.differences += [f"only the monitor finds {place}" for place in one - other]
+    for place in other - one:
+        (row.sharper if place[0] in undecided else row.differences).append(f"only Z3 finds {place}")
 
 
 def _read(text: str, defaults: TraceInfo | None) -> TraceReader:
@@ -98,14 +109,6 @@ def _compare_verdicts(expected: Iterable[Verdict], judged: Iterable[Verdict], ro
         decided = one.kind is VerdictKind.OPEN and other.kind is not VerdictKind.NOT_EXERCISED
         after = broken and other.kind is VerdictKind.OPEN
         (row.sharper if decided or after else row.differences).append(what)
-
-
-def _compare_findings(result: TraceResult, judged: Iterable[Finding], row: Comparison) -> None:
-    undecided = {verdict.rule for verdict in result.verdicts if verdict.kind is VerdictKind.OPEN}
-    one, other = Counter(map(_place, result.findings)), Counter(map(_place, judged))
-    row.differences += [f"only the monitor finds {place}" for place in one - other]
-    for place in other - one:
-        (row.sharper if place[0] in undecided else row.differences).append(f"only Z3 finds {place}")
 
 
 def _place(finding: Finding) -> Place:

@@ -310,6 +310,9 @@ class Run:
             told = scene.call is None or scene.call.held.get(kind) is not thing or not plan.idle
             if told and not thing.nameless and kind != "thread":
                 thing.ended = objects.dead(thing)
+                if not thing.ended:
+                    # What was absent came alive without a birth of its own.
+                    thing.incarnation = max(1, thing.incarnation)
 
     def _be_born(self, scene: Scene, plan: EventPlan, old: Thing, lit: Lit) -> None:
         objects = self.objects
