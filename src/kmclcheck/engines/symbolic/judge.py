@@ -12,7 +12,7 @@ from kmclcheck.model.event import Event, Loss, TraceInfo
 from kmclcheck.model.spec import Spec
 
 EVENTS_MOST = 5000
-"""How many events a trace may have. Few facts of a trace are unknown for long, but nothing bounds them."""
+"""How many events a trace may have: seconds where all is told, minutes where only entries are."""
 
 
 def judge(
