@@ -27,7 +27,9 @@ class Bounds:
     """Threads, calls inside one another, objects of each kind per parent, and records at most.
 
     A function is called only by code of the driver (outside every call, or in a callback) and a callback
-    only by the library or from outside; with ``nested`` a thread may enter anything inside anything.
+    only by the library or from outside; with ``nested`` a thread may enter anything inside anything. With
+    ``named`` objects and threads are those of a given trace: they come in any order, and a handle may come
+    again for a new object.
     """
 
     threads: int = 2
@@ -36,6 +38,7 @@ class Bounds:
     others: int = 1
     length: int = 40
     nested: bool = False
+    named: bool = False
 
     def of(self, kind: str) -> int:
         """Return how many objects of a kind there may be, for each parent."""

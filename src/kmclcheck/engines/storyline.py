@@ -1,0 +1,331 @@
+"""The part of a trace that a rule depends on at one place, as a task for the search for fillings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kmclcheck.engines.openings import Note, Place, Record, Thing
+from kmclcheck.engines.symbolic.bounds import Bounds, UnsupportedError
+from kmclcheck.engines.symbolic.cone import Cone
+from kmclcheck.engines.symbolic.given import Gap, Given, Task
+from kmclcheck.model.event import End, Phase
+from kmclcheck.model.expr import AnyChild, Expr, Inside, Latest, OpenFrame, Overlapped, walk
+from kmclcheck.model.spec import EventKind, Spec
+
+MOST_RECORDS = 240
+MOST_THREADS = 6
+MOST_OBJECTS = 16
+_FRESH = 0xFFFF_0000_0000_1000
+
+
+@dataclass(slots=True)
+class Slice:
+    """Records of a trace with the gaps between them, and what the places of a task stand for.
+
+    ``halves`` say of each given record which record of the trace it is, or is a half of. ``handles`` are those
+    of all objects, by kind and place; ``family`` are all objects of the slice.
+    """
+
+    halves: list[int]
+    handles: dict[tuple[str, int], int]
+    given: tuple[Given, ...]
+    gaps: tuple[Gap, ...]
+    bounds: Bounds
+    family: frozenset[Thing]
+
+    def task(self, rule: str, broken: bool, ends: frozenset[End]) -> Task:
+        """Return the task of filling the gaps."""
+        return Task(rule, broken, self.given, self.gaps, self.bounds, ends)
+
+    def name(self, kind: str, place: int) -> int:
+        """Return the handle of an object; one that no record names gets a new one."""
+        return self.handles.get((kind, place)) or _FRESH + 0x10 * place
+
+
+def cut(spec: Spec, record: Record, place: Place, cone: Cone, end: End) -> Slice:
+    """Return the slice of a trace up to a place that a cone depends on.
+
+    Raises UnsupportedError if it is too large, or holds what is not modelled.
+    """
+    return _Cutter(spec, record, place, cone, end).slice()
+
+
+class _Cutter:
+    def __init__(self, spec: Spec, record: Record, place: Place, cone: Cone, end: End) -> None:
+        self.spec = spec
+        self.record = record
+        self.place = place
+        self.cone = cone
+        self.end = end
+        self.last = min(place.at, len(record.notes) - 1)
+        self.asked: set[str] = set()
+        self.children: set[str] = set()
+        for expr in _conditions(cone):
+            for node in walk(expr):
+                match node:
+                    case (
+                        Inside(names=names)
+                        | OpenFrame(names=names)
+                        | Overlapped(names=names)
+                        | Latest(names=names)
+                    ):
+                        self.asked.update(names)
+                    case AnyChild(kind=kind):
+                        self.children.add(kind)
+                    case _:
+                        pass
+        for id in cone.rules:
+            self.children |= {c.target for c in spec.rules[id].checks if c.each}
+
+    def slice(self) -> Slice:
+        notes = self._notes()
+        for at in self.record.unknown:
+            note = self.record.notes[at]
+            if at <= self.last and {t.handle for t in self.family} & set(note.event.args.values()):
+                raise UnsupportedError(
+                    f"{note.event.name} at line {note.event.line} is not in the specification, "
+                    "and may have changed anything of what it names"
+                )
+        if len(notes) > MOST_RECORDS:
+            raise UnsupportedError(
+                f"{len(notes)} records of the trace matter to this, more than {MOST_RECORDS}"
+            )
+        places = self._places(notes)
+        given: list[Given] = []
+        halves: list[int] = []
+        gaps: list[Gap] = []
+        threads = self._threads(notes)
+        before = -1
+        for at in notes:
+            one = self.record.notes[at]
+            gap = self._gap(before, at)
+            before = at
+            for number, entry in enumerate(_halves(one.event.phase)):
+                given.append(self._given(one, entry, places, threads.get(self._thread(at)), number > 0))
+                halves.append(at)
+                gaps.append(Gap() if number else gap)
+        gaps.append(self._gap(before, None) if self.place.event is None else Gap())
+        kept = set(notes)
+        deepest = max([sum(i in kept for i in self.record.notes[at].inside) + 1 for at in notes], default=1)
+        bounds = Bounds(
+            max(threads.values(), default=-1) + 2,
+            deepest + 1,
+            self._counts(places),
+            1,
+            nested=True,
+            named=True,
+        )
+        handles = {(thing.kind, at): thing.handle for thing, at in places.items()}
+        return Slice(halves, handles, tuple(given), tuple(gaps), bounds, frozenset(self.family))
+
+    # Which records matter.
+
+    def _notes(self) -> list[int]:
+        """Return the records that matter, and find the objects that they are about."""
+        record, cone = self.record, self.cone
+        names = [at for at in range(self.last + 1) if record.notes[at].event.name in cone.events]
+        returns = {
+            note.entry: at for at, note in enumerate(record.notes[: self.last + 1]) if note.entry is not None
+        }
+        self.family: set[Thing] = set()
+        self._join(thing for thing in self.place.things if thing.kind in cone.kinds)
+        kept: set[int] = set()
+        if self.place.event is not None:
+            kept.add(self.place.at)
+        while True:
+            size = len(kept), len(self.family)
+            kept |= {at for at in names if self._matters(record.notes[at])}
+            for at in list(kept):
+                note = record.notes[at]
+                kept |= {i for i in note.inside if record.notes[i].event.name in self.asked & cone.events}
+            kept |= {entry for at in kept if (entry := record.notes[at].entry) is not None}
+            kept |= {returns[at] for at in kept if at in returns}
+            for at in kept:
+                self._join(t for t in record.notes[at].things.values() if t.kind in cone.kinds)
+            if (len(kept), len(self.family)) == size:
+                return sorted(kept)
+
+    def _join(self, things: Iterable[Thing]) -> None:
+        todo = [thing for thing in things if thing not in self.family]
+        while todo:
+            thing = todo.pop()
+            if thing in self.family:
+                continue
+            self.family.add(thing)
+            todo += self.record.parents.get(thing, ())
+            todo += [
+                child
+                for child, above in self.record.parents.items()
+                if thing in above and child.kind in self.children
+            ]
+
+    def _matters(self, note: Note) -> bool:
+        things = {k: t for k, t in note.things.items() if k in self.cone.kinds}
+        mine = {kind for kind, thing in things.items() if thing in self.family}
+        if not mine:
+            return False
+        if len(mine) == len(things):
+            return True
+        name = note.event.name
+        if name in self.asked:
+            return True
+        decl = self.spec.events[name]
+        for event in ((name, decl.entry), (name, decl.exit)):
+            for (kind, _), line in self.cone.lines(event):
+                above = self.spec.kinds[kind].parent
+                if kind in mine or (line.via_parent and above in mine):
+                    return True
+            if any(birth.event == event for kind in mine for birth in self.cone.births(kind)):
+                return True
+            if any(a.event == event and a.kind in mine for a in self.spec.assignments):
+                return True
+            if any(check.target in mine for _, check in self.cone.checks(event)):
+                return True
+        return False
+
+    # What stands for what.
+
+    def _places(self, notes: list[int]) -> dict[Thing, int]:
+        """Return the place of every object: those of one parent stand together."""
+        things: dict[Thing, None] = {}
+        for at in notes:
+            for thing in self.record.notes[at].things.values():
+                if thing.kind in self.cone.kinds:
+                    things[thing] = None
+        for thing in self.family:
+            things[thing] = None
+        groups: dict[tuple[str, Thing | None], list[Thing]] = {}
+        ordered = sorted(things, key=lambda t: self._depth(t.kind))
+        for thing in ordered:
+            groups.setdefault((thing.kind, self._above(thing, ordered)), []).append(thing)
+        self._most: dict[str, int] = {}
+        for (kind, _), members in groups.items():
+            self._most[kind] = max(self._most.get(kind, 1), len(members))
+        places: dict[Thing, int] = {}
+        for (kind, above), members in groups.items():
+            first = (places[above] if above is not None else 0) * self._most[kind]
+            if above is None and self.spec.kinds[kind].parent is None:
+                first = 0
+            places.update({thing: first + number for number, thing in enumerate(members)})
+        for kind, most in self._most.items():
+            if most > MOST_OBJECTS:
+                raise UnsupportedError(
+                    f"{most} objects of the kind {kind} matter to this, more than {MOST_OBJECTS}"
+                )
+        return places
+
+    def _above(self, thing: Thing, things: list[Thing]) -> Thing | None:
+        parent = self.spec.kinds[thing.kind].parent
+        if parent is None:
+            return None
+        above = [t for t in self.record.parents.get(thing, ()) if t in things]
+        if len(above) > 1:
+            raise UnsupportedError(f"{thing.kind} {thing.handle:#x} belongs to one {parent} after another")
+        # Of one whose parent is not known, the parent may be the one that is.
+        return above[0] if above else next((t for t in things if t.kind == parent), None)
+
+    def _counts(self, places: dict[Thing, int]) -> tuple[tuple[str, int], ...]:
+        return tuple(sorted((kind, most) for kind, most in self._most.items()))
+
+    def _depth(self, kind: str) -> int:
+        parent = self.spec.kinds[kind].parent
+        return 0 if parent is None else 1 + self._depth(parent)
+
+    def _thread(self, at: int) -> object:
+        event = self.record.notes[at].event
+        if event.tid is None or (event.tid == 0 and event.cpu is None):
+            return None
+        return event.endpoint, event.tid, event.cpu if event.tid == 0 else None
+
+    def _threads(self, notes: list[int]) -> dict[object, int]:
+        """Return a number for every thread. Threads that follow each other may share one."""
+        first: dict[object, int] = {}
+        last: dict[object, int] = {}
+        for at in notes:
+            thread = self._thread(at)
+            if thread is not None:
+                first.setdefault(thread, at)
+                last[thread] = at
+                # What its calls are inside of is still there.
+                first[thread] = min([first[thread], *self.record.notes[at].inside])
+        shared = not any(kind == "thread" for kind, _ in self.cone.fields)
+        ends: list[int] = []
+        found: dict[object, int] = {}
+        for thread in sorted(first, key=lambda t: first[t]):
+            open_ = any(self.record.notes[at].inside for at in (last[thread],)) or self._runs_on(last[thread])
+            free = next((n for n, end in enumerate(ends) if end < first[thread]), None) if shared else None
+            if free is None:
+                free = len(ends)
+                ends.append(0)
+            ends[free] = len(self.record.notes) if open_ else last[thread]
+            found[thread] = free
+        if len(ends) > MOST_THREADS:
+            raise UnsupportedError(f"{len(ends)} threads at once matter to this, more than {MOST_THREADS}")
+        return found
+
+    def _runs_on(self, at: int) -> bool:
+        """Return whether the call of a record goes on after it."""
+        return self.record.notes[at].event.phase in (Phase.CALL, Phase.IN)
+
+    # Records and gaps.
+
+    def _given(
+        self, note: Note, entry: bool, places: dict[Thing, int], thread: int | None, glued: bool
+    ) -> Given:
+        event, spec = note.event, self.spec
+        decl = spec.events[event.name]
+        objects: dict[str, int | None] = {k: places[t] for k, t in note.things.items() if t in places}
+        for kind, param in decl.objects.items():
+            if event.args.get(param) == 0 and kind not in objects:
+                objects[kind] = None
+        named = {**spec.constants, **spec.statuses}
+        args = {
+            name: number
+            for name, value in event.args.items()
+            if name not in decl.objects.values()
+            and (number := named.get(value) if isinstance(value, str) else value) is not None
+        }
+        status = event.status
+        if isinstance(status, str):
+            status = spec.statuses.get(status)
+        return Given(
+            event.name, entry, thread, objects, args,
+            None if status is None or entry else status & 0xFFFFFFFF, event.irql, glued, event.line,
+        )  # fmt: skip
+
+    def _gap(self, before: int, at: int | None) -> Gap:
+        """Return what may have been missed between a record that matters and the next one."""
+        record = self.record
+        until = len(record.notes) - 1 if at is None else at
+        lost = [record.notes[n].lost for n in range(before + 1, until + 1)]
+        if at is None:
+            lost.append(record.lost_at_end)
+        unseen = record.notes[before + 1].unseen if before + 1 < len(record.notes) else record.unseen
+        kinds = frozenset(kind for kind in unseen if self._possible(kind))
+        stopped = at is None and self.end is End.STOPPED
+        unlimited = stopped or (record.late and before < 0) or before + 1 < record.lost_until
+        if unlimited or None in lost:
+            return Gap(True)
+        count = sum(n or 0 for n in lost)
+        if not count:
+            return Gap(False, kinds)
+        return Gap(True, kinds, None if kinds else count)
+
+    def _possible(self, kind: EventKind) -> bool:
+        return kind[0] in self.cone.events and self.spec.events[kind[0]].documented
+
+
+def _halves(phase: Phase) -> tuple[bool, ...]:
+    """Return the halves of a record: entries are true."""
+    return (True, False) if phase is Phase.WHOLE else (phase in (Phase.CALL, Phase.IN),)
+
+
+def _conditions(cone: Cone) -> list[Expr]:
+    found: list[Expr] = []
+    for name in cone.events:
+        decl = cone.spec.events[name]
+        found += cone.conditions((name, decl.entry)) + cone.conditions((name, decl.exit))
+    for _, check in cone.end_checks():
+        found += [check.when, check.require]
+    return found
