@@ -31,6 +31,8 @@ from kmclcheck.semantics.index import build_index
 TRIES = 24
 """How many proposals that the monitor does not confirm are passed over."""
 
+_NEW_THREAD = 0xF000
+
 
 class Result(Enum):
     """FOUND, or NONE (proved, within what was searched), or UNDECIDED: nothing is claimed."""
@@ -187,7 +189,7 @@ class _Search:
                 why = "the time was used up" if late else "the solver gave up"
                 return self._outcome(Result.UNDECIDED, puzzle.inserted - 1, wide, why)
             if answer is Answer.NO:
-                found = self._none(puzzle, wide)
+                found = self._none(puzzle, part, wide)
                 if found is not None:
                     return found
                 puzzle.more()
@@ -213,7 +215,7 @@ class _Search:
                 return self._outcome(Result.UNDECIDED, puzzle.inserted - 1, wide, self._doubt(lines, end))
             puzzle.exclude()
 
-    def _none(self, puzzle: Puzzle, wide: Cone) -> Outcome | None:
+    def _none(self, puzzle: Puzzle, part: Slice, wide: Cone) -> Outcome | None:
         """Return the answer that there is no filling, ``None`` while larger ones have to be tried."""
         room = puzzle.room
         exhausted = room is not None and puzzle.inserted >= room
@@ -224,6 +226,9 @@ class _Search:
             return self._outcome(Result.UNDECIDED, puzzle.inserted, wide, why)
         if self.shown:
             why = "callbacks that are not registered never show, and what they did cannot be filled in"
+            return self._outcome(Result.UNDECIDED, puzzle.inserted, wide, why)
+        if not part.whole:
+            why = "there are more threads than are told apart"
             return self._outcome(Result.UNDECIDED, puzzle.inserted, wide, why)
         if self.explainer.record.unordered:
             why = "without sequence numbers, the records may stand in another order"
@@ -350,12 +355,8 @@ class _Writer:
             fields["irql"] = placed.irql
         if event.tid is None:
             fields["tid"] = owner.tid
-        told = self._matters(fields)
         changed = replace(event, args={**event.args, **more}, **fields)  # type: ignore[arg-type]
-        return Line(changed, origin, (*added, *more, *told))
-
-    def _matters(self, fields: dict[str, ArgValue | None]) -> tuple[str, ...]:
-        return tuple(fields)
+        return Line(changed, origin, (*added, *more, *fields))
 
     def _named(self, placed: Placed) -> dict[str, ArgValue]:
         """Return the arguments of a missed record; its return names the objects of its call again."""
@@ -387,17 +388,21 @@ class _Writer:
             depth[slot] = depth.get(slot, 0) + (1 if entry else -1)
         endpoint = next((self.notes[at].event.endpoint for at in self.part.halves), "")
         for slot, parts in spans.items():
-            latest: Event | None = None
-            for numbers in parts:
-                given = [g for n in numbers if (g := records[n].given) is not None]
-                events = [self.notes[self.part.halves[g]].event for g in given]
-                owner = next((e for e in events if e.tid is not None), None) or latest
-                if owner is None:
-                    owner = Event("", Phase.CALL, {}, tid=0xF000 + slot, cpu=slot, endpoint=endpoint)
-                latest = owner
+            told = [self._owner(part) for part in parts]
+            latest = next((event for event in told if event is not None), None)
+            if latest is None:
+                latest = Event("", Phase.CALL, {}, tid=_NEW_THREAD + slot, cpu=slot, endpoint=endpoint)
+            for numbers, owner in zip(parts, told, strict=True):
+                latest = owner or latest
                 for n in numbers:
-                    found[n] = owner
+                    found[n] = latest
         return [event for event in found if event is not None]
+
+    def _owner(self, numbers: list[int]) -> Event | None:
+        """Return the first of some records of which the trace tells the thread."""
+        given = [g for n in numbers if (g := self.found.records[n].given) is not None]
+        events = [self.notes[self.part.halves[g]].event for g in given]
+        return next((event for event in events if event.tid is not None), None)
 
 
 __all__ = ["Explainer", "Line", "Outcome", "Result", "Thing", "UnsupportedError"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kmclcheck.engines.openings import Note, Place, Record, Thing
 from kmclcheck.engines.symbolic.bounds import Bounds, UnsupportedError
@@ -23,8 +23,9 @@ _FRESH = 0xFFFF_0000_0000_1000
 class Slice:
     """Records of a trace with the gaps between them, and what the places of a task stand for.
 
-    ``halves`` say of each given record which record of the trace it is, or is a half of. ``handles`` are those
-    of all objects, by kind and place; ``family`` are all objects of the slice.
+    ``halves`` say of each given record which record of the trace it is, or is a half of. ``handles`` are
+    those of all objects, by kind and place, and ``family`` the objects. ``whole``: every thread is told from
+    the others.
     """
 
     halves: list[int]
@@ -33,6 +34,7 @@ class Slice:
     gaps: tuple[Gap, ...]
     bounds: Bounds
     family: frozenset[Thing]
+    whole: bool
 
     def task(self, rule: str, broken: bool, ends: frozenset[End]) -> Task:
         """Return the task of filling the gaps."""
@@ -102,7 +104,9 @@ class _Cutter:
             gap = self._gap(before, at)
             before = at
             for number, entry in enumerate(_halves(one.event.phase)):
-                given.append(self._given(one, entry, places, threads.get(self._thread(at)), number > 0))
+                thread = threads.get(self._thread(at))
+                made = self._given(one, entry, places, thread, number > 0)
+                given.append(replace(made, fresh=at in self.fresh and not number))
                 halves.append(at)
                 gaps.append(Gap() if number else gap)
         gaps.append(self._gap(before, None) if self.place.event is None else Gap())
@@ -117,7 +121,9 @@ class _Cutter:
             named=True,
         )
         handles = {(thing.kind, at): thing.handle for thing, at in places.items()}
-        return Slice(halves, handles, tuple(given), tuple(gaps), bounds, frozenset(self.family))
+        return Slice(
+            halves, handles, tuple(given), tuple(gaps), bounds, frozenset(self.family), not self.fresh
+        )
 
     # Which records matter.
 
@@ -239,7 +245,11 @@ class _Cutter:
         return event.endpoint, event.tid, event.cpu if event.tid == 0 else None
 
     def _threads(self, notes: list[int]) -> dict[object, int]:
-        """Return a number for every thread. Threads that follow each other may share one."""
+        """Return a number for every thread.
+
+        If there are too many, those that follow each other share one: then nothing may run on it when the
+        next one comes.
+        """
         first: dict[object, int] = {}
         last: dict[object, int] = {}
         for at in notes:
@@ -247,26 +257,28 @@ class _Cutter:
             if thread is not None:
                 first.setdefault(thread, at)
                 last[thread] = at
-                # What its calls are inside of is still there.
-                first[thread] = min([first[thread], *self.record.notes[at].inside])
-        shared = not any(kind == "thread" for kind, _ in self.cone.fields)
+        ordered = sorted(first, key=lambda t: first[t])
+        self.fresh: set[int] = set()
+        if len(ordered) <= MOST_THREADS:
+            return {thread: number for number, thread in enumerate(ordered)}
+        if any(kind == "thread" for kind, _ in self.cone.fields):
+            raise UnsupportedError(f"{len(ordered)} threads matter to this, more than {MOST_THREADS}")
         ends: list[int] = []
         found: dict[object, int] = {}
-        for thread in sorted(first, key=lambda t: first[t]):
-            open_ = any(self.record.notes[at].inside for at in (last[thread],)) or self._runs_on(last[thread])
-            free = next((n for n, end in enumerate(ends) if end < first[thread]), None) if shared else None
+        for thread in ordered:
+            note = self.record.notes[last[thread]]
+            goes_on = bool(note.inside) or note.event.phase in (Phase.CALL, Phase.IN)
+            free = next((n for n, end in enumerate(ends) if end < first[thread]), None)
             if free is None:
                 free = len(ends)
                 ends.append(0)
-            ends[free] = len(self.record.notes) if open_ else last[thread]
+            else:
+                self.fresh.add(first[thread])
+            ends[free] = len(self.record.notes) if goes_on else last[thread]
             found[thread] = free
         if len(ends) > MOST_THREADS:
             raise UnsupportedError(f"{len(ends)} threads at once matter to this, more than {MOST_THREADS}")
         return found
-
-    def _runs_on(self, at: int) -> bool:
-        """Return whether the call of a record goes on after it."""
-        return self.record.notes[at].event.phase in (Phase.CALL, Phase.IN)
 
     # Records and gaps.
 
@@ -291,7 +303,7 @@ class _Cutter:
             status = spec.statuses.get(status)
         return Given(
             event.name, entry, thread, objects, args,
-            None if status is None or entry else status & 0xFFFFFFFF, event.irql, glued, event.line,
+            None if status is None or entry else status & 0xFFFFFFFF, event.irql, glued, line=event.line,
         )  # fmt: skip
 
     def _gap(self, before: int, at: int | None) -> Gap:

@@ -67,7 +67,9 @@ class Puzzle:
         step = self.system.step
         self.left = step.stacks.left.names
         judged = task.rule if task.broken else None
-        self.trace = Trace(self.system, judged, outputs=[*self.left.values(), *step.stacks.alternating])
+        idle = [row[0] for row in step.stacks.busy]
+        outputs = [*self.left.values(), *step.stacks.alternating, *idle]
+        self.trace = Trace(self.system, judged, outputs=outputs)
         # How many of the given records there may have been before each step, and how many were missed since
         # the last of them, where that is limited.
         self.taken: list[dict[Spot, Lit]] = [{(0, 0): TRUE}]
@@ -121,6 +123,8 @@ class Puzzle:
             wanted = [bits[bit] if value else -bits[bit] for bit, value in self.patterns[at].items()]
             if not one.entry:
                 wanted.append(trace.at(place, self.left[one.name]))
+            if one.fresh and one.thread is not None:
+                wanted.append(-trace.at(place, self.system.step.stacks.busy[one.thread][0]))
             trace.solver.require([circuit.either(-lit, want) for want in wanted])
         some = []
         for at, lits in missed.items():

@@ -26,6 +26,7 @@ class Given:
 
     ``objects`` are the places of the objects it names, by kind; ``None`` for a handle that names nobody.
     ``glued``: it is the second half of one record, so nothing stands between it and the one before.
+    ``fresh``: nothing runs on its thread.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Given:
     status: int | None = None
     irql: int | None = None
     glued: bool = False
+    fresh: bool = False
     line: int = 0
 
 
