@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kmclcheck.engines.monitor import Monitor
-from kmclcheck.engines.monitor.store import Obj
+from kmclcheck.engines.monitor.store import Key, Obj
 from kmclcheck.model.event import Event, Loss, Phase, Start
 from kmclcheck.model.finding import Finding, Verdict
 from kmclcheck.model.spec import EventKind, Spec
@@ -18,12 +18,17 @@ ENTRIES = (Phase.CALL, Phase.IN, Phase.WHOLE)
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """What a handle stands for, whichever of its incarnations. A scoped handle counts within ``above``."""
+    """What a handle stands for. A scoped handle counts within ``above``.
+
+    Its incarnations are one thing, as long as each begins when no call on the one before runs any more;
+    ``life`` counts those that began earlier.
+    """
 
     kind: str
     endpoint: str
     handle: int
     above: Thing | None = None
+    life: int = 0
 
 
 @dataclass(slots=True)
@@ -99,6 +104,8 @@ class _Recorder:
         self._unseen: frozenset[EventKind] = frozenset()
         self._recorded = -1
         self._stacks: dict[object, list[int]] = {}
+        self._lives: dict[Thing, int] = {}
+        self._objs: dict[Thing, Obj] = {}
 
     def run(self) -> Record:
         found, monitor = self.found, self.monitor
@@ -161,17 +168,17 @@ class _Recorder:
         if decl is None:
             found.unknown.append(at)
         stack = self._stacks.setdefault(self._thread(event), [])
-        things = self._things(event)
-        note = Note(event, things, tuple(stack), self._unseen, lost)
+        note = Note(event, {}, tuple(stack), self._unseen, lost)
         found.notes.append(note)
-        if decl is not None and not decl.record:
-            if event.phase in (Phase.CALL, Phase.IN):
-                stack.append(at)
-            elif event.phase is not Phase.WHOLE:
-                note.entry = self._left(event, stack)
-                if note.entry is not None:
-                    note.things = {**found.notes[note.entry].things, **things}
-                    note.inside = tuple(stack)
+        ordinary = decl is not None and not decl.record
+        if ordinary and event.phase in (Phase.RET, Phase.OUT):
+            note.entry = self._left(event, stack)
+            note.inside = tuple(stack)
+        # A return is about what its call named, whatever the handles stand for by now.
+        called = {} if note.entry is None else found.notes[note.entry].things
+        note.things = {**self._things(event, called), **called}
+        if ordinary and event.phase in (Phase.CALL, Phase.IN):
+            stack.append(at)
         if monitor.ledger.opened.get(self.rule, 0) > opened:
             self._place(at)
 
@@ -207,8 +214,8 @@ class _Recorder:
                 return found
         return None
 
-    def _things(self, event: Event) -> dict[str, Thing]:
-        """Return the objects that an event names, and note whose they are."""
+    def _things(self, event: Event, called: dict[str, Thing]) -> dict[str, Thing]:
+        """Return the objects that an event names, and note whose they are. ``called``: those of its call."""
         decl = self.spec.events.get(event.name)
         found: dict[str, Thing] = {}
         if decl is None or decl.record:
@@ -221,28 +228,49 @@ class _Recorder:
                 continue
             sort = self.spec.kinds[kind]
             above = found.get(sort.parent or "")
-            if sort.scoped:
-                if above is None:
-                    continue
-                found[kind] = Thing(kind, event.endpoint, handle, above)
-            else:
-                found[kind] = Thing(kind, event.endpoint, handle)
+            if kind in called:
+                found[kind] = called[kind]
+                continue
+            if sort.scoped and above is None:
+                continue
+            key: Key = self.monitor.run.key(event, handle)
+            if sort.scoped and above in self._objs:
+                parent_obj = self._objs[above]
+                key = parent_obj.key, parent_obj.incarnation, handle
+            obj = store.known(kind, key)
+            thing = Thing(kind, event.endpoint, handle, above if sort.scoped else None)
+            found[kind] = self._living(thing, obj)
             parent = above
             if parent is None:
-                obj = store.known(kind, self.monitor.run.key(event, handle))
                 parent = None if obj is None or obj.parent is None else self._thing(obj.parent)
             if parent is not None:
                 self.found.parents.setdefault(found[kind], set()).add(parent)
         return found
 
+    def _living(self, thing: Thing, obj: Obj | None) -> Thing:
+        """Return a thing as it is now: a new life has begun if a call on the one before still runs."""
+        old = self._objs.get(thing)
+        if obj is not None:
+            self._objs[thing] = obj
+        life = self._lives.get(thing, 0)
+        if old is not None and obj is not None and old is not obj:
+            now = replace(thing, life=life)
+            stacks = [at for stack in self._stacks.values() for at in stack]
+            if any(now in self.found.notes[at].things.values() for at in stacks):
+                life = self._lives[thing] = life + 1
+        return replace(thing, life=life)
+
     def _thing(self, obj: Obj) -> Thing | None:
         """Return what an object of the monitor is here."""
         if obj.temporary or obj.kind == "thread":
             return None
-        if not self.spec.kinds[obj.kind].scoped:
-            return Thing(obj.kind, obj.endpoint, obj.handle)
-        above = None if obj.parent is None else self._thing(obj.parent)
-        return None if above is None else Thing(obj.kind, obj.endpoint, obj.handle, above)
+        thing = Thing(obj.kind, obj.endpoint, obj.handle)
+        if self.spec.kinds[obj.kind].scoped:
+            above = None if obj.parent is None else self._thing(obj.parent)
+            if above is None:
+                return None
+            thing = replace(thing, above=above)
+        return replace(thing, life=self._lives.get(thing, 0))
 
     def _depth(self, kind: str) -> int:
         parent = self.spec.kinds[kind].parent

@@ -139,6 +139,8 @@ class _Cutter:
         kept: set[int] = set()
         if self.place.event is not None:
             kept.add(self.place.at)
+        returned = {note.entry for note in record.notes}
+        unreturned = [at for at in names if at not in returned and self._makes(record.notes[at])]
         while True:
             size = len(kept), len(self.family)
             kept |= {at for at in names if self._matters(record.notes[at])}
@@ -147,10 +149,19 @@ class _Cutter:
                 kept |= {i for i in note.inside if record.notes[i].event.name in self.asked & cone.events}
             kept |= {entry for at in kept if (entry := record.notes[at].entry) is not None}
             kept |= {returns[at] for at in kept if at in returns}
+            # What a call was about to make may be an object of the family, if its return was missed.
+            kept.update(unreturned if self.family else ())
             for at in kept:
                 self._join(t for t in record.notes[at].things.values() if t.kind in cone.kinds)
             if (len(kept), len(self.family)) == size:
                 return sorted(kept)
+
+    def _makes(self, note: Note) -> bool:
+        """Return whether a record begins a call whose return makes an object."""
+        decl = self.spec.events[note.event.name]
+        exit_ = decl.name, decl.exit
+        births = [birth for kind in self.cone.kinds for birth in self.cone.births(kind)]
+        return note.event.phase in (Phase.CALL, Phase.IN) and any(b.event == exit_ for b in births)
 
     def _join(self, things: Iterable[Thing]) -> None:
         todo = [thing for thing in things if thing not in self.family]
