@@ -47,8 +47,8 @@ class _Answers:
     "explain-open",
     cls=ConfiguredCommand,
     short_help="Tell what a trace may have missed where a rule is open.",
-    epilog="Exit codes: 0 every question has an answer, or the rule is not open; 2 usage, input, or something "
-    "that cannot be asked; 3 not decided, or none found up to the bound.",
+    epilog="Exit codes: 0 every question has an answer, or the rule is not open; 2 usage, input, or what "
+    "cannot be asked; 3 not decided, or none found up to the bound.",
 )
 @click.argument("trace")
 @click.argument("rule")

@@ -24,7 +24,7 @@ from kmclcheck.engines.symbolic.given import relevant
 from kmclcheck.engines.symbolic.search import settle
 from kmclcheck.engines.symbolic.solver import Answer
 from kmclcheck.model.event import ArgValue, End, Event, Phase
-from kmclcheck.model.finding import Finding, VerdictKind
+from kmclcheck.model.finding import Finding
 from kmclcheck.model.spec import Spec
 from kmclcheck.semantics.index import build_index
 
@@ -56,7 +56,7 @@ class Outcome:
     """What became of a question. No filling has ``searched`` records or fewer, besides the one found.
 
     ``exhausted``: none of any size will do, for that is all that can have been missed. ``smallest``: the one
-    found is. ``rules`` were looked at. ``why`` says what stood in the way of an answer.
+    found is. ``rules`` and ``fields`` were looked at. ``why`` says what stood in the way of an answer.
     """
 
     broken: bool
@@ -67,6 +67,7 @@ class Outcome:
     finding: Finding | None = None
     exhausted: bool = False
     smallest: bool = True
+    fields: frozenset[tuple[str, str]] = frozenset()
     rules: frozenset[str] = frozenset()
     seconds: float = 0.0
     why: str = ""
@@ -78,15 +79,17 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Replay:
+    """What the monitor makes of a filled trace. ``open``: somewhere it could not decide the rule."""
+
     findings: tuple[Finding, ...]
     lost: bool
-    verdict: VerdictKind
+    open: bool
 
     def confirms(self, rule: str, broken: bool, count: int, at_end: bool) -> bool:
         if self.lost:
             return False
         if not broken:
-            return not self.findings and self.verdict in (VerdictKind.PASS, VerdictKind.NOT_EXERCISED)
+            return not self.findings and not self.open
         if len(self.findings) != 1 or self.findings[0].rule != rule:
             return False
         event = self.findings[0].event
@@ -118,7 +121,21 @@ class Explainer:
 
         Raises UnsupportedError for what is not modelled.
         """
-        return _Search(self, place, broken).run()
+        search = _Search(self, place, broken, True, self.bound)
+        first = search.run()
+        if not search.orphans:
+            return first
+        # It may also belong to something that the trace does not show.
+        found = first.result is Result.FOUND
+        bound = first.inserted - 1 if found else self.bound
+        if bound < 0:
+            return first
+        second = _Search(self, place, broken, False, bound).run()
+        spent = first.seconds + second.seconds
+        if second.result is Result.FOUND or (first.result is Result.NONE and not second.exhausted):
+            return replace(second, seconds=spent)
+        smallest = first.smallest and second.result is Result.NONE
+        return replace(first, seconds=spent, smallest=smallest)
 
     def certain(self, place: Place) -> Finding | None:
         """Return what the trace breaks up to the place, however its gaps are filled."""
@@ -132,20 +149,28 @@ class Explainer:
                 return finding
         return None
 
-    def replay(self, lines: Sequence[Line], end: End) -> _Replay:
-        """Return what the monitor makes of a filled trace."""
+    def replay(self, lines: Sequence[Line], end: End, at_end: bool) -> _Replay:
+        """Return what the monitor makes of a filled trace.
+
+        Unless the question is about its end, obligations are not due where it stops.
+        """
         monitor = Monitor(self.spec, self._index, info(end))
         for line in lines:
             monitor.feed(line.event)
+        monitor.bank()
+        before = monitor.ledger.opened.get(self.rule, 0)
         monitor.finish()
-        verdict = next(v for v in monitor.ledger.verdicts() if v.rule == self.rule)
-        return _Replay(tuple(monitor.ledger.findings), bool(monitor.run.lost), verdict.kind)
+        opened = monitor.ledger.opened.get(self.rule, 0) if at_end else before
+        return _Replay(tuple(monitor.ledger.findings), bool(monitor.run.lost), opened > 0)
 
 
 class _Search:
     """One question."""
 
-    def __init__(self, explainer: Explainer, place: Place, broken: bool) -> None:
+    def __init__(self, explainer: Explainer, place: Place, broken: bool, adopt: bool, bound: int) -> None:
+        self.adopt = adopt
+        self.bound = bound
+        self.orphans = False
         self.explainer = explainer
         self.spec = explainer.spec
         self.place = place
@@ -163,12 +188,13 @@ class _Search:
         while True:
             wide = settle(self.cone)
             record, end = self.explainer.record, self.explainer.end
-            part = cut(self.spec, record, self.place, wide, end)
+            part = cut(self.spec, record, self.place, wide, end, self.adopt)
+            self.orphans = part.orphans
             ends = frozenset[End]()
             if self.at_end:
                 ends = frozenset({End.UNLOADED, End.HUNG} if end is End.STOPPED else {end})
             task = part.task(self.explainer.rule, self.broken, ends)
-            puzzle = Puzzle(wide, task, part.name, self.explainer.bound)
+            puzzle = Puzzle(wide, task, part.name, self.bound)
             for _ in range(self.least):
                 puzzle.more()
             found = self._solve(puzzle, part, wide)
@@ -177,8 +203,9 @@ class _Search:
 
     def _outcome(self, result: Result, searched: int, wide: Cone, why: str = "") -> Outcome:
         spent = time.perf_counter() - self.started
+        fields = frozenset(wide.fields | wide.numbers)
         rules = frozenset(wide.rules)
-        return Outcome(self.broken, result, searched, rules=rules, seconds=spent, why=why)
+        return Outcome(self.broken, result, searched, fields=fields, rules=rules, seconds=spent, why=why)
 
     def _solve(self, puzzle: Puzzle, part: Slice, wide: Cone) -> Outcome | None:
         """Return what the question comes to, ``None`` if it has to be asked with more rules."""
@@ -219,7 +246,7 @@ class _Search:
         """Return the answer that there is no filling, ``None`` while larger ones have to be tried."""
         room = puzzle.room
         exhausted = room is not None and puzzle.inserted >= room
-        if not exhausted and puzzle.inserted < self.explainer.bound:
+        if not exhausted and puzzle.inserted < self.bound:
             return None
         if self.passed:
             why = "the monitor does not confirm what would do"
@@ -238,7 +265,7 @@ class _Search:
     def _confirmed(self, lines: list[Line], end: End) -> _Replay | None:
         one = self.explainer
         for variant in (lines, self._harmless(lines)):
-            replay = one.replay(variant, end)
+            replay = one.replay(variant, end, self.at_end)
             if replay.confirms(one.rule, self.broken, len(variant), self.at_end):
                 lines[:] = variant
                 return replay
@@ -258,7 +285,7 @@ class _Search:
 
     def _learn(self, lines: list[Line], end: End, wide: Cone) -> bool:
         """Take into account what the monitor made of a proposal; return whether that is anything new."""
-        replay = self.explainer.replay(lines, end)
+        replay = self.explainer.replay(lines, end, self.at_end)
         if replay.lost and not self.reborn:
             self.reborn = True
             self.cone.rebirths()
@@ -280,8 +307,10 @@ class _Search:
         return False
 
     def _doubt(self, lines: list[Line], end: End) -> str:
-        replay = self.explainer.replay(lines, end)
-        told = ", ".join(sorted({finding.rule for finding in replay.findings})) or replay.verdict.value
+        replay = self.explainer.replay(lines, end, self.at_end)
+        told = ", ".join(sorted({finding.rule for finding in replay.findings})) or (
+            "that events are missing" if replay.lost else "open" if replay.open else "kept"
+        )
         return f"of what would do, the monitor says: {told}"
 
     # Records as events.

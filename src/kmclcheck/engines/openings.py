@@ -266,10 +266,11 @@ class _Recorder:
             return None
         thing = Thing(obj.kind, obj.endpoint, obj.handle)
         if self.spec.kinds[obj.kind].scoped:
-            above = None if obj.parent is None else self._thing(obj.parent)
-            if above is None:
+            # After a loss, the monitor does not tell any more what it belongs to.
+            known = next((t for t, one in self._objs.items() if one is obj), None)
+            if known is None:
                 return None
-            thing = replace(thing, above=above)
+            thing = known
         return replace(thing, life=self._lives.get(thing, 0))
 
     def _depth(self, kind: str) -> int:

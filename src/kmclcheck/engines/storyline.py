@@ -25,7 +25,7 @@ class Slice:
 
     ``halves`` say of each given record which record of the trace it is, or is a half of. ``handles`` are
     those of all objects, by kind and place, and ``family`` the objects. ``whole``: every thread is told from
-    the others.
+    the others. ``orphans``: of some objects the trace does not tell what they belong to.
     """
 
     halves: list[int]
@@ -35,6 +35,7 @@ class Slice:
     bounds: Bounds
     family: frozenset[Thing]
     whole: bool
+    orphans: bool
 
     def task(self, rule: str, broken: bool, ends: frozenset[End]) -> Task:
         """Return the task of filling the gaps."""
@@ -45,22 +46,27 @@ class Slice:
         return self.handles.get((kind, place)) or _FRESH + 0x10 * place
 
 
-def cut(spec: Spec, record: Record, place: Place, cone: Cone, end: End) -> Slice:
+def cut(spec: Spec, record: Record, place: Place, cone: Cone, end: End, adopt: bool = True) -> Slice:
     """Return the slice of a trace up to a place that a cone depends on.
 
+    With ``adopt``, an object of which the trace does not tell what it belongs to belongs to what the trace
+    named last; otherwise to something that the trace does not show.
     Raises UnsupportedError if it is too large, or holds what is not modelled.
     """
-    return _Cutter(spec, record, place, cone, end).slice()
+    return _Cutter(spec, record, place, cone, end, adopt).slice()
 
 
 class _Cutter:
-    def __init__(self, spec: Spec, record: Record, place: Place, cone: Cone, end: End) -> None:
+    def __init__(self, spec: Spec, record: Record, place: Place, cone: Cone, end: End, adopt: bool) -> None:
         self.spec = spec
         self.record = record
         self.place = place
         self.cone = cone
         self.end = end
         self.last = min(place.at, len(record.notes) - 1)
+        self.adopt = adopt
+        self.orphans = False
+        self.parents = {child: set(above) for child, above in record.parents.items()}
         self.asked: set[str] = set()
         self.children: set[str] = set()
         for expr in _conditions(cone):
@@ -121,9 +127,8 @@ class _Cutter:
             named=True,
         )
         handles = {(thing.kind, at): thing.handle for thing, at in places.items()}
-        return Slice(
-            halves, handles, tuple(given), tuple(gaps), bounds, frozenset(self.family), not self.fresh
-        )
+        family, whole = frozenset(self.family), not self.fresh
+        return Slice(halves, handles, tuple(given), tuple(gaps), bounds, family, whole, self.orphans)
 
     # Which records matter.
 
@@ -139,11 +144,14 @@ class _Cutter:
         kept: set[int] = set()
         if self.place.event is not None:
             kept.add(self.place.at)
+        movers = [at for at in names if self._moves_thread(record.notes[at])]
         returned = {note.entry for note in record.notes}
         unreturned = [at for at in names if at not in returned and self._makes(record.notes[at])]
         while True:
             size = len(kept), len(self.family)
             kept |= {at for at in names if self._matters(record.notes[at])}
+            threads = {self._thread(at) for at in kept}
+            kept |= {at for at in movers if self._thread(at) in threads}
             for at in list(kept):
                 note = record.notes[at]
                 kept |= {i for i in note.inside if record.notes[i].event.name in self.asked & cone.events}
@@ -155,6 +163,12 @@ class _Cutter:
                 self._join(t for t in record.notes[at].things.values() if t.kind in cone.kinds)
             if (len(kept), len(self.family)) == size:
                 return sorted(kept)
+
+    def _moves_thread(self, note: Note) -> bool:
+        """Return whether a record changes something about its thread that matters."""
+        decl = self.spec.events[note.event.name]
+        lines = [*self.cone.lines((decl.name, decl.entry)), *self.cone.lines((decl.name, decl.exit))]
+        return any(kind == "thread" for (kind, _), _ in lines)
 
     def _makes(self, note: Note) -> bool:
         """Return whether a record begins a call whose return makes an object."""
@@ -170,12 +184,27 @@ class _Cutter:
             if thing in self.family:
                 continue
             self.family.add(thing)
-            todo += self.record.parents.get(thing, ())
+            self._find_parent(thing)
+            todo += self.parents.get(thing, ())
             todo += [
                 child
-                for child, above in self.record.parents.items()
+                for child, above in self.parents.items()
                 if thing in above and child.kind in self.children
             ]
+
+    def _find_parent(self, thing: Thing) -> None:
+        """Give a parent to an object of which the trace does not tell whose it is."""
+        parent = self.spec.kinds[thing.kind].parent
+        if parent is None or self.parents.get(thing):
+            return
+        self.orphans = True
+        if not self.adopt:
+            return
+        for note in reversed(self.record.notes[: self.last + 1]):
+            above = note.things.get(parent)
+            if above is not None and above.endpoint == thing.endpoint:
+                self.parents[thing] = {above}
+                return
 
     def _matters(self, note: Note) -> bool:
         things = {k: t for k, t in note.things.items() if k in self.cone.kinds}
@@ -221,9 +250,12 @@ class _Cutter:
             self._most[kind] = max(self._most.get(kind, 1), len(members))
         places: dict[Thing, int] = {}
         for (kind, above), members in groups.items():
-            first = (places[above] if above is not None else 0) * self._most[kind]
-            if above is None and self.spec.kinds[kind].parent is None:
-                first = 0
+            parent = self.spec.kinds[kind].parent
+            row = places[above] if above is not None else 0
+            if above is None and parent is not None:
+                row = max([at + 1 for t, at in places.items() if t.kind == parent], default=0)
+                self._most[parent] = max(self._most.get(parent, 1), row + 1)
+            first = row * self._most[kind]
             places.update({thing: first + number for number, thing in enumerate(members)})
         for kind, most in self._most.items():
             if most > MOST_OBJECTS:
@@ -236,11 +268,10 @@ class _Cutter:
         parent = self.spec.kinds[thing.kind].parent
         if parent is None:
             return None
-        above = [t for t in self.record.parents.get(thing, ()) if t in things]
+        above = [t for t in self.parents.get(thing, ()) if t in things]
         if len(above) > 1:
             raise UnsupportedError(f"{thing.kind} {thing.handle:#x} belongs to one {parent} after another")
-        # Of one whose parent is not known, the parent may be the one that is.
-        return above[0] if above else next((t for t in things if t.kind == parent), None)
+        return above[0] if above else None
 
     def _counts(self, places: dict[Thing, int]) -> tuple[tuple[str, int], ...]:
         return tuple(sorted((kind, most) for kind, most in self._most.items()))

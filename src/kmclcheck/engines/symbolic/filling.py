@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from kmclcheck.engines.symbolic.alphabet import Call
 from kmclcheck.engines.symbolic.circuit import FALSE, TRUE, Lit
+from kmclcheck.engines.symbolic.conditions import dead
 from kmclcheck.engines.symbolic.cone import Cone
 from kmclcheck.engines.symbolic.decode import Decoder
 from kmclcheck.engines.symbolic.given import Gap, Task, alphabet, pattern
@@ -68,13 +69,30 @@ class Puzzle:
         self.left = step.stacks.left.names
         judged = task.rule if task.broken else None
         idle = [row[0] for row in step.stacks.busy]
-        outputs = [*self.left.values(), *step.stacks.alternating, *idle]
+        self.unresolved = self._unresolved()
+        outputs = [*self.left.values(), *step.stacks.alternating, *idle, self.unresolved]
         self.trace = Trace(self.system, judged, outputs=outputs)
         # How many of the given records there may have been before each step, and how many were missed since
         # the last of them, where that is limited.
         self.taken: list[dict[Spot, Lit]] = [{(0, 0): TRUE}]
         for _ in task.given:
             self._extend()
+
+    def _unresolved(self) -> Lit:
+        """Return whether a handle goes to a new object while an obligation of the old one was not met.
+
+        What became of the old one is then not known, so the rule is neither kept nor broken.
+        """
+        step, layout = self.system.step, self.system.layout
+        circuit, found = step.circuit, []
+        for kind, happens, moment in step.rebirths:
+            fields = {name: moment.field(kind, name) for name in layout.fields[kind]}
+            alive = -dead(circuit, layout, kind, fields)
+            for rule, check in layout.cone.end_checks():
+                if rule.id == self.task.rule and check.target == kind:
+                    fails = circuit.both(moment.level(check.when)[0], -moment.level(check.require)[1])
+                    found.append(circuit.both(happens, alive, fails))
+        return circuit.any(found)
 
     @property
     def room(self) -> int | None:
@@ -117,6 +135,7 @@ class Puzzle:
         happens = {at: lit for at, lits in known.items() if (lit := circuit.any(lits)) != FALSE}
         sure = next((at for at, lit in happens.items() if lit == TRUE), None)
         place = trace.extend(None if sure is None else self.patterns[sure])
+        trace.solver.require([-trace.at(place, self.unresolved)])
         bits = dict(zip(self.system.inputs, trace.records[-1], strict=True))
         for at, lit in happens.items():
             one = given[at]

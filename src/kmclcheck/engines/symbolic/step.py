@@ -69,7 +69,10 @@ class Update:
 
 
 class Step:
-    """The circuit of one step. ``valid`` has to hold of every record of a trace."""
+    """The circuit of one step. ``valid`` has to hold of every record of a trace.
+
+    ``rebirths`` say at which event, and when, the handle of a known object goes to a new one.
+    """
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
@@ -80,6 +83,7 @@ class Step:
         self.faults: list[Fault] = []
         self.happens: dict[EventKind, Lit] = {}
         self.moments: dict[EventKind, Moment] = {}
+        self.rebirths: list[tuple[str, Lit, Moment]] = []
         self._updates: dict[str, list[Update]] = {kind: [] for kind in (*layout.kinds, "thread")}
         self._children: dict[tuple[str, int], list[Update]] = {}
         self._named: dict[tuple[str, int], list[Lit]] = {}
@@ -198,6 +202,10 @@ class Step:
                     self._imply(here, must)
                     if guard != Truth(True):
                         self._imply(circuit.both(happens, may), present[kind])
+                known = circuit.select(
+                    zip(moment.chosen[kind], [t.known for t in self.before.things[kind]], strict=True)
+                )
+                self.rebirths.append((kind, circuit.both(happens, born[kind], known), moment))
                 again = TRUE
                 if layout.bounds.named and layout.cone.reads(birth.loss_if):
                     again = -moment.level(birth.loss_if)[1]
