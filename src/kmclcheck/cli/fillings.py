@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kmclcheck.cli.stories import Margin, steps
+from kmclcheck.cli.stories import Margin, Step, steps
 from kmclcheck.cli.stories import write as write_story
 from kmclcheck.engines.filling import Result
 from kmclcheck.engines.openings import Place
@@ -92,6 +92,8 @@ def write(
         painter.line()
         style = "bold red" if outcome.broken else "bold green"
         painter.line((sentence(outcome), style if outcome.result is Result.FOUND else "bold"))
+        if outcome.assuming:
+            _remark(painter, "note", f"if these are registered: {', '.join(outcome.assuming)}")
         if outcome.result is Result.FOUND:
             _story(painter, spec, outcome, place)
             few = "no fewer will do; " if outcome.smallest and outcome.inserted else ""
@@ -118,7 +120,7 @@ def _remark(painter: Painter, label: str, text: str) -> None:
 
 
 def _story(painter: Painter, spec: Spec, outcome: Outcome, place: Place) -> None:
-    story = steps(spec, [line.event for line in outcome.lines], outcome.end)
+    story = [_within(outcome, step) for step in steps(spec, [o.event for o in outcome.lines], outcome.end)]
     handles = {thing.handle for thing in place.things}
     margins = []
     for number, line in enumerate(outcome.lines):
@@ -128,8 +130,23 @@ def _story(painter: Painter, spec: Spec, outcome: Outcome, place: Place) -> None
         shown = len(outcome.lines) <= _WHOLE or line.origin is None or last or bool(told) or mine
         remark = f" ({', '.join(told)} filled in)" if told else ""
         label = "+" if line.origin is None else str(line.origin.line)
-        margins.append(Margin(label, remark, shown, line.origin is None))
+        margins.append(Margin(label, remark, shown, line.origin is None, _telling(spec, outcome, line)))
     write_story(painter, spec, story, outcome.end, outcome.finding, margins)
+
+
+def _within(outcome: Outcome, step: Step) -> Step:
+    """Return a step with the fields that matter; of the others the slice does not tell everything."""
+    objects = {
+        name: {field: now for field, now in fields.items() if (name.split()[0], field) in outcome.fields}
+        for name, fields in step.objects.items()
+    }
+    return Step(step.event, objects)
+
+
+def _telling(spec: Spec, outcome: Outcome, line: Line) -> frozenset[str]:
+    """Return the arguments that say what an event is about: handles, and what was looked at."""
+    handles = set(spec.events[line.event.name].objects.values())
+    return frozenset((handles | outcome.args) - set(line.added))
 
 
 def _news(text: str) -> bool:
@@ -164,8 +181,9 @@ def _answer(spec: Spec, outcome: Outcome) -> dict[str, Any]:
         "result": outcome.result.value,
         "filled_in": outcome.inserted if found else None,
         "smallest": outcome.smallest if found else None,
-        "none_up_to": max(outcome.searched, -1) if outcome.searched >= 0 else None,
+        "none_up_to": outcome.searched if outcome.searched >= 0 else None,
         "exhausted": outcome.exhausted,
+        "assuming_registered": list(outcome.assuming),
         "why": outcome.why,
         "end": outcome.end.value if found else None,
         "events": [_event(spec, line) for line in outcome.lines],

@@ -55,13 +55,15 @@ def steps(spec: Spec, events: Sequence[Event], end: End) -> list[Step]:
 class Margin:
     """What stands before and after a record: its number or another label, and a remark.
 
-    A record that is not ``shown`` is counted only; a ``new`` one stands out.
+    A record that is not ``shown`` is counted only; a ``new`` one stands out. ``args`` are the arguments
+    that are shown, all of them by default.
     """
 
     label: str
     remark: str = ""
     shown: bool = True
     new: bool = False
+    args: frozenset[str] | None = None
 
 
 def write(
@@ -74,7 +76,7 @@ def write(
 ) -> None:
     """Write a line for each record, with what it changed, and what it comes to."""
     beside = margins or [Margin(str(number)) for number in range(1, len(story) + 1)]
-    names = [_words(step.event, spec) + one.remark for step, one in zip(story, beside, strict=True)]
+    names = [_words(step.event, spec, one.args) + one.remark for step, one in zip(story, beside, strict=True)]
     width = max((len(name) for name, one in zip(names, beside, strict=True) if one.shown), default=0)
     threads = [thread_text(step.event) or "" for step in story]
     gutter, side = max(len(one.label) for one in beside), max((len(text) for text in threads), default=0)
@@ -113,12 +115,14 @@ def write(
         painter.line(("  = ", "bold blue"), ("note", "bold"), (f": also broken by this: {also}", ""))
 
 
-def _words(event: Event, spec: Spec) -> str:
+def _words(event: Event, spec: Spec, only: frozenset[str] | None) -> str:
     words = [f"{event.phase.value:<4}", event.name]
     if event.status is not None:
         words.append(f"= {status_text(event.status, spec)}")
     words += [
-        f"{name}={value:#x}" if _large(value) else f"{name}={value}" for name, value in event.args.items()
+        f"{name}={value:#x}" if _large(value) else f"{name}={value}"
+        for name, value in event.args.items()
+        if only is None or name in only
     ]
     if event.irql:
         words.append(f"irql={event.irql}")

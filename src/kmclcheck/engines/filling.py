@@ -18,7 +18,7 @@ from kmclcheck.engines.openings import Place, Record, Thing
 from kmclcheck.engines.shortest import info
 from kmclcheck.engines.storyline import Slice, cut
 from kmclcheck.engines.symbolic.bounds import UnsupportedError
-from kmclcheck.engines.symbolic.cone import Cone, is_output
+from kmclcheck.engines.symbolic.cone import Cone, arguments, is_output
 from kmclcheck.engines.symbolic.filling import Filled, Placed, Puzzle
 from kmclcheck.engines.symbolic.given import relevant
 from kmclcheck.engines.symbolic.search import settle
@@ -56,7 +56,8 @@ class Outcome:
     """What became of a question. No filling has ``searched`` records or fewer, besides the one found.
 
     ``exhausted``: none of any size will do, for that is all that can have been missed. ``smallest``: the one
-    found is. ``rules`` and ``fields`` were looked at. ``why`` says what stood in the way of an answer.
+    found is. ``rules``, ``fields`` and ``args`` were looked at. ``assuming``: if these callbacks are
+    registered. ``why`` says what stood in the way of an answer.
     """
 
     broken: bool
@@ -68,6 +69,8 @@ class Outcome:
     exhausted: bool = False
     smallest: bool = True
     fields: frozenset[tuple[str, str]] = frozenset()
+    args: frozenset[str] = frozenset()
+    assuming: tuple[str, ...] = ()
     rules: frozenset[str] = frozenset()
     seconds: float = 0.0
     why: str = ""
@@ -205,7 +208,12 @@ class _Search:
         spent = time.perf_counter() - self.started
         fields = frozenset(wide.fields | wide.numbers)
         rules = frozenset(wide.rules)
-        return Outcome(self.broken, result, searched, fields=fields, rules=rules, seconds=spent, why=why)
+        decls = [self.spec.events[name] for name in sorted(wide.events)]
+        exprs = [e for d in decls for p in (d.entry, d.exit) for e in wide.conditions((d.name, p))]
+        args = frozenset(arguments(exprs))
+        return Outcome(
+            self.broken, result, searched, fields=fields, args=args, rules=rules, seconds=spent, why=why
+        )
 
     def _solve(self, puzzle: Puzzle, part: Slice, wide: Cone) -> Outcome | None:
         """Return what the question comes to, ``None`` if it has to be asked with more rules."""
@@ -248,19 +256,25 @@ class _Search:
         exhausted = room is not None and puzzle.inserted >= room
         if not exhausted and puzzle.inserted < self.bound:
             return None
-        if self.passed:
-            why = "the monitor does not confirm what would do"
+        why = self._reservation(part)
+        if why:
             return self._outcome(Result.UNDECIDED, puzzle.inserted, wide, why)
+        found = self._outcome(Result.NONE, puzzle.inserted, wide)
+        return replace(found, exhausted=exhausted, assuming=tuple(sorted(part.doubtful)))
+
+    def _reservation(self, part: Slice) -> str:
+        """Return why it does not follow that there is no filling, "" if it does."""
+        if part.hidden:
+            return f"{', '.join(sorted(part.hidden))} never show: no callback is registered there"
         if self.shown:
-            why = "callbacks that are not registered never show, and what they did cannot be filled in"
-            return self._outcome(Result.UNDECIDED, puzzle.inserted, wide, why)
+            return "callbacks that are not registered never show"
+        if self.passed:
+            return "the monitor does not confirm what would do"
         if not part.whole:
-            why = "there are more threads than are told apart"
-            return self._outcome(Result.UNDECIDED, puzzle.inserted, wide, why)
+            return "there are more threads than are told apart"
         if self.explainer.record.unordered:
-            why = "without sequence numbers, the records may stand in another order"
-            return self._outcome(Result.UNDECIDED, puzzle.inserted, wide, why)
-        return replace(self._outcome(Result.NONE, puzzle.inserted, wide), exhausted=exhausted)
+            return "without sequence numbers, the records may stand in another order"
+        return ""
 
     def _confirmed(self, lines: list[Line], end: End) -> _Replay | None:
         one = self.explainer

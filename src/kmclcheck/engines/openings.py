@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from kmclcheck.engines.monitor import Monitor
 from kmclcheck.engines.monitor.store import Key, Obj
 from kmclcheck.model.event import Event, Loss, Phase, Start
+from kmclcheck.model.expr import FieldIn
 from kmclcheck.model.finding import Finding, Verdict
 from kmclcheck.model.spec import EventKind, Spec
 from kmclcheck.semantics.index import build_index
@@ -71,13 +72,16 @@ class Record:
     """A trace with everything that matters for filling its gaps.
 
     ``late``: it begins in mid-life. ``lost_until``: records were lost before this note, nobody knows where.
-    ``unseen`` is what was not recorded up to the end, ``parents`` which objects belong to which.
+    ``unseen`` is what was not recorded up to the end, ``parents`` which objects belong to which. ``hidden``
+    are callbacks that never show for an object, and ``doubtful`` those that perhaps never do.
     """
 
     notes: list[Note] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     parents: dict[Thing, set[Thing]] = field(default_factory=dict)
+    hidden: dict[Thing, set[str]] = field(default_factory=dict)
+    doubtful: dict[Thing, set[str]] = field(default_factory=dict)
     unknown: list[int] = field(default_factory=list)
     late: bool = False
     lost_until: int = 0
@@ -106,6 +110,11 @@ class _Recorder:
         self._stacks: dict[object, list[int]] = {}
         self._lives: dict[Thing, int] = {}
         self._objs: dict[Thing, Obj] = {}
+        self._conditions = {
+            decl.name: decl.recorded_when
+            for decl in spec.events.values()
+            if isinstance(decl.recorded_when, FieldIn)
+        }
 
     def run(self) -> Record:
         found, monitor = self.found, self.monitor
@@ -240,12 +249,24 @@ class _Recorder:
             obj = store.known(kind, key)
             thing = Thing(kind, event.endpoint, handle, above if sort.scoped else None)
             found[kind] = self._living(thing, obj)
+            if obj is not None:
+                self._look(found[kind], obj)
             parent = above
             if parent is None:
                 parent = None if obj is None or obj.parent is None else self._thing(obj.parent)
             if parent is not None:
                 self.found.parents.setdefault(found[kind], set()).add(parent)
         return found
+
+    def _look(self, thing: Thing, obj: Obj) -> None:
+        """Note which callbacks of an object do not show."""
+        for name, condition in self._conditions.items():
+            if condition.kind == thing.kind and not obj.state.dead:
+                values = obj.state.fields[condition.field].values
+                if values.isdisjoint(condition.values):
+                    self.found.hidden.setdefault(thing, set()).add(name)
+                elif not values <= condition.values:
+                    self.found.doubtful.setdefault(thing, set()).add(name)
 
     def _living(self, thing: Thing, obj: Obj | None) -> Thing:
         """Return a thing as it is now: a new life has begun if a call on the one before still runs."""

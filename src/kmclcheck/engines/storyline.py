@@ -25,7 +25,8 @@ class Slice:
 
     ``halves`` say of each given record which record of the trace it is, or is a half of. ``handles`` are
     those of all objects, by kind and place, and ``family`` the objects. ``whole``: every thread is told from
-    the others. ``orphans``: of some objects the trace does not tell what they belong to.
+    the others. ``orphans``: of some objects the trace does not tell what they belong to. Of the callbacks
+    that matter, ``hidden`` ones never show, and ``doubtful`` ones perhaps.
     """
 
     halves: list[int]
@@ -36,6 +37,8 @@ class Slice:
     family: frozenset[Thing]
     whole: bool
     orphans: bool
+    hidden: frozenset[str]
+    doubtful: frozenset[str]
 
     def task(self, rule: str, broken: bool, ends: frozenset[End]) -> Task:
         """Return the task of filling the gaps."""
@@ -127,8 +130,22 @@ class _Cutter:
             named=True,
         )
         handles = {(thing.kind, at): thing.handle for thing, at in places.items()}
-        family, whole = frozenset(self.family), not self.fresh
-        return Slice(halves, handles, tuple(given), tuple(gaps), bounds, family, whole, self.orphans)
+        hidden = self._callbacks(self.record.hidden)
+        return Slice(
+            halves,
+            handles,
+            tuple(given),
+            tuple(gaps),
+            bounds,
+            frozenset(self.family),
+            not self.fresh,
+            self.orphans,
+            hidden,
+            self._callbacks(self.record.doubtful) - hidden,
+        )
+
+    def _callbacks(self, found: dict[Thing, set[str]]) -> frozenset[str]:
+        return frozenset(n for t in self.family for n in found.get(t, ()) if n in self.cone.events)
 
     # Which records matter.
 
