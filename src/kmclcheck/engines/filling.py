@@ -148,7 +148,8 @@ class Explainer:
         for finding in self.record.findings:
             ref = finding.object
             mine = any((t.kind, t.handle, t.endpoint) == (ref.kind, ref.handle, ref.endpoint) for t in family)
-            if mine and finding.event is not None and id(finding.event) in before:
+            here = place.event is None if finding.event is None else id(finding.event) in before
+            if mine and here:
                 return finding
         return None
 
@@ -193,16 +194,22 @@ class _Search:
             record, end = self.explainer.record, self.explainer.end
             part = cut(self.spec, record, self.place, wide, end, self.adopt)
             self.orphans = part.orphans
-            ends = frozenset[End]()
-            if self.at_end:
-                ends = frozenset({End.UNLOADED, End.HUNG} if end is End.STOPPED else {end})
-            task = part.task(self.explainer.rule, self.broken, ends)
+            task = part.task(self.explainer.rule, self.broken, self._ends(end))
             puzzle = Puzzle(wide, task, part.name, self.bound)
             for _ in range(self.least):
                 puzzle.more()
             found = self._solve(puzzle, part, wide)
             if found is not None:
                 return found
+
+    def _ends(self, end: End) -> frozenset[End]:
+        """Return the ends that the trace may come to, if the question is about its end."""
+        if not self.at_end:
+            return frozenset()
+        if end is not End.STOPPED:
+            return frozenset({end})
+        # Where a trace hangs, only some obligations are due, so hanging does not show that a rule is kept.
+        return frozenset({End.UNLOADED, End.HUNG} if self.broken else {End.UNLOADED})
 
     def _outcome(self, result: Result, searched: int, wide: Cone, why: str = "") -> Outcome:
         spent = time.perf_counter() - self.started
@@ -257,10 +264,25 @@ class _Search:
         if not exhausted and puzzle.inserted < self.bound:
             return None
         why = self._reservation(part)
+        if not why and not self._possible(wide, part, puzzle.inserted):
+            why = "the records of the trace do not fit together in what is modelled"
         if why:
-            return self._outcome(Result.UNDECIDED, puzzle.inserted, wide, why)
+            return self._outcome(Result.UNDECIDED, -1, wide, why)
         found = self._outcome(Result.NONE, puzzle.inserted, wide)
         return replace(found, exhausted=exhausted, assuming=tuple(sorted(part.doubtful)))
+
+    def _possible(self, wide: Cone, part: Slice, most: int) -> bool:
+        """Return whether the trace can be at all, with up to so many missing records and any fault.
+
+        If it cannot, something in it is not modelled, and nothing follows.
+        """
+        task = replace(part.task(self.explainer.rule, False, frozenset()), anyhow=True)
+        puzzle = Puzzle(wide, task, part.name, most)
+        while puzzle.check(self.deadline) is not Answer.YES:
+            if puzzle.inserted >= most:
+                return False
+            puzzle.more()
+        return True
 
     def _reservation(self, part: Slice) -> str:
         """Return why it does not follow that there is no filling, "" if it does."""

@@ -21,8 +21,8 @@ ENTRIES = (Phase.CALL, Phase.IN, Phase.WHOLE)
 class Thing:
     """What a handle stands for. A scoped handle counts within ``above``.
 
-    Its incarnations are one thing, as long as each begins when no call on the one before runs any more;
-    ``life`` counts those that began earlier.
+    Its incarnations are one thing, as long as they have one parent and each begins when no call on the one
+    before runs any more; ``life`` counts those for which that is not so.
     """
 
     kind: str
@@ -236,7 +236,7 @@ class _Recorder:
             if not handle:
                 continue
             sort = self.spec.kinds[kind]
-            above = found.get(sort.parent or "")
+            above = found.get(sort.parent or "") or called.get(sort.parent or "")
             if kind in called:
                 found[kind] = called[kind]
                 continue
@@ -254,8 +254,14 @@ class _Recorder:
             parent = above
             if parent is None:
                 parent = None if obj is None or obj.parent is None else self._thing(obj.parent)
-            if parent is not None:
-                self.found.parents.setdefault(found[kind], set()).add(parent)
+            if parent is None:
+                continue
+            parents = self.found.parents.setdefault(found[kind], {parent})
+            if parent not in parents:
+                # The handle is that of an object of another parent now.
+                self._lives[thing] = found[kind].life + 1
+                found[kind] = replace(thing, life=self._lives[thing])
+                self.found.parents[found[kind]] = {parent}
         return found
 
     def _look(self, thing: Thing, obj: Obj) -> None:

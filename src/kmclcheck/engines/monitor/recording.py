@@ -122,8 +122,9 @@ class Recording:
         return found
 
     def _derive(self, kind: str, hidden: frozenset[str], maybe_dead: bool) -> Silent:
-        # A handle is born again only after its object ended.
-        births = set() if maybe_dead else {birth.event for birth in self.spec.kinds[kind].births}
+        # A handle is born again only after its object ended. A specification need not declare threads.
+        declared = self.spec.kinds.get(kind)
+        births = set() if maybe_dead or declared is None else {birth.event for birth in declared.births}
         found: dict[EventKind, dict[str, list[Transition]]] = {}
         # A callback that nobody sees does not show that it can be seen.
         shown = {(c.kind, c.field) for c in self._conditional.values()}

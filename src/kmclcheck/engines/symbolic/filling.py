@@ -113,7 +113,7 @@ class Puzzle:
     def _extend(self) -> None:
         trace, circuit = self.trace, self.trace.circuit
         number, given = trace.length, self.task.given
-        if number:
+        if number and not self.task.anyhow:
             trace.solver.require([trace.quiet[-1]])
         use = circuit.input()
         known: dict[int, list[Lit]] = {}
@@ -135,7 +135,8 @@ class Puzzle:
         happens = {at: lit for at, lits in known.items() if (lit := circuit.any(lits)) != FALSE}
         sure = next((at for at, lit in happens.items() if lit == TRUE), None)
         place = trace.extend(None if sure is None else self.patterns[sure])
-        trace.solver.require([-trace.at(place, self.unresolved)])
+        if not self.task.anyhow:
+            trace.solver.require([-trace.at(place, self.unresolved)])
         bits = dict(zip(self.system.inputs, trace.records[-1], strict=True))
         for at, lit in happens.items():
             one = given[at]
@@ -174,9 +175,12 @@ class Puzzle:
         whole = trace.circuit.any(
             [lit for (at, _), lit in self.taken[-1].items() if at == len(self.task.given)]
         )
+        if self.task.anyhow:
+            return [whole]
+        quiet = trace.quiet[-1] if trace.quiet else TRUE
         if not self.task.ends:
-            return [whole, trace.goals[-1] if self.task.broken else trace.quiet[-1]]
-        return [whole, trace.quiet[-1], trace.circuit.any(self._ends().values())]
+            return [whole, trace.goals[-1] if self.task.broken else quiet]
+        return [whole, quiet, trace.circuit.any(self._ends().values())]
 
     def _ends(self) -> dict[End, Lit]:
         if self._ends_at != self.trace.length:

@@ -62,7 +62,8 @@ class Task:
     """A trace with gaps, one before each record and one after the last, and what is asked of a filling.
 
     ``broken``: the last record breaks the rule, and nothing else is broken; otherwise nothing is. With
-    ``ends``, the trace ends in one of these ways, and it is the end that breaks the rule.
+    ``ends``, the trace ends in one of these ways, and it is the end that breaks the rule. ``anyhow``: rules
+    do not matter, only whether the records fit together.
     """
 
     rule: str
@@ -71,6 +72,7 @@ class Task:
     gaps: tuple[Gap, ...]
     bounds: Bounds
     ends: frozenset[End] = frozenset()
+    anyhow: bool = False
 
 
 def alphabet(cone: Cone, given: tuple[Given, ...]) -> Alphabet:
