@@ -180,13 +180,13 @@ def as_they_are() -> Iterator[Case]:
             yield Case(path.stem, "nothing", text, rule)
 
 
-def conforming(every: int = 1) -> Iterator[Case]:
+def conforming() -> Iterator[Case]:
     """Give rules that cuts open in conforming traces; what was cut keeps them."""
-    for name, first, count, marked in (
-        ("scenario-02-client-open", 8, 2, True),
-        ("scenario-04-peer-closes-server", 30, 1, False),
-        ("scenario-05-save", 24, 2, False),
-        ("simulated-06-deferred", 40, 2, False),
+    for name, first, count, marked, every in (
+        ("scenario-02-client-open", 8, 2, True, 1),
+        ("scenario-04-peer-closes-server", 30, 1, False, 1),
+        ("scenario-05-save", 24, 2, False, 1),
+        ("simulated-06-deferred", 40, 2, False, 4),
     ):
         trace = sample(name)
         text = without(trace, range(first, first + count), marked)
@@ -195,14 +195,14 @@ def conforming(every: int = 1) -> Iterator[Case]:
             yield Case(name, where + ("" if marked else " (by number)"), text, rule, kept=count)
 
 
-def late(every: int = 1) -> Iterator[Case]:
+def late() -> Iterator[Case]:
     """Give the open rules of traces that begin in mid-life, or lack a column."""
     trace = sample("scenario-02-client-open")
     text = cut(trace, 20)
-    for rule in opened(text)[::every]:
+    for rule in opened(text):
         yield Case("scenario-02-client-open", "its first 20 events", text, rule)
     for change, text in (("IRQLs", columns(trace, no_irql)), ("statuses", columns(trace, no_status))):
-        for rule in opened(text)[:: 4 * every if change == "statuses" else every]:
+        for rule in opened(text)[:: 4 if change == "statuses" else 1]:
             yield Case("scenario-02-client-open", change, text, rule)
 
 

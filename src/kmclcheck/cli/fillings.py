@@ -42,10 +42,11 @@ def sentence(outcome: Outcome) -> str:
         known = f"; none with up to {plural(outcome.searched, 'event')}" if outcome.searched >= 0 else ""
         return f"not decided whether it may have been {word} ({outcome.why}){known}"
     if outcome.exhausted:
-        text = f"not {word}: nothing that can be missing {other}"
+        text, then = f"not {word}: nothing that can be missing {other}", "so something is probably wrong"
     else:
         text = f"no filling with up to {plural(outcome.searched, 'event')} {other}"
-    return text if outcome.broken else f"{text}, so something is probably wrong"
+        then = "so more is missing (--bound), or something is wrong"
+    return text if outcome.broken else f"{text}, {then}"
 
 
 def _values(outcome: Outcome) -> list[str]:

@@ -17,7 +17,7 @@ from kmclcheck.engines.monitor import Monitor
 from kmclcheck.engines.openings import Place, Record, Thing
 from kmclcheck.engines.shortest import info
 from kmclcheck.engines.storyline import Slice, cut
-from kmclcheck.engines.symbolic.bounds import UnsupportedError
+from kmclcheck.engines.symbolic.bounds import OutOfBudgetError, UnsupportedError
 from kmclcheck.engines.symbolic.cone import Cone, arguments, is_output
 from kmclcheck.engines.symbolic.filling import Filled, Placed, Puzzle
 from kmclcheck.engines.symbolic.given import relevant
@@ -136,7 +136,8 @@ class Explainer:
         second = _Search(self, place, broken, False, bound).run()
         spent = first.seconds + second.seconds
         if second.result is Result.FOUND or (first.result is Result.NONE and not second.exhausted):
-            return replace(second, seconds=spent)
+            smallest = second.smallest and first.result is not Result.UNDECIDED
+            return replace(second, seconds=spent, smallest=smallest)
         smallest = first.smallest and second.result is Result.NONE
         return replace(first, seconds=spent, smallest=smallest)
 
@@ -195,10 +196,14 @@ class _Search:
             part = cut(self.spec, record, self.place, wide, end, self.adopt)
             self.orphans = part.orphans
             task = part.task(self.explainer.rule, self.broken, self._ends(end))
-            puzzle = Puzzle(wide, task, part.name, self.bound)
-            for _ in range(self.least):
-                puzzle.more()
-            found = self._solve(puzzle, part, wide)
+            try:
+                puzzle = Puzzle(wide, task, part.name, self.bound, self.deadline)
+                for _ in range(self.least):
+                    puzzle.more()
+                found = self._solve(puzzle, part, wide)
+            except OutOfBudgetError as error:
+                proved = self._sure(part, max(error.proved, self.least - 1))
+                return self._outcome(Result.UNDECIDED, proved, wide, str(error))
             if found is not None:
                 return found
 
@@ -225,11 +230,11 @@ class _Search:
     def _solve(self, puzzle: Puzzle, part: Slice, wide: Cone) -> Outcome | None:
         """Return what the question comes to, ``None`` if it has to be asked with more rules."""
         while True:
-            answer = puzzle.check(self.deadline)
+            answer = puzzle.check()
             if answer is Answer.UNKNOWN:
                 late = time.perf_counter() >= self.deadline
                 why = "the time was used up" if late else "the solver gave up"
-                return self._outcome(Result.UNDECIDED, puzzle.inserted - 1, wide, why)
+                return self._outcome(Result.UNDECIDED, self._sure(part, puzzle.inserted - 1), wide, why)
             if answer is Answer.NO:
                 found = self._none(puzzle, part, wide)
                 if found is not None:
@@ -248,13 +253,13 @@ class _Search:
                 found = self._outcome(Result.FOUND, self.least - 1, wide)
                 return replace(
                     found, lines=tuple(lines), end=end, finding=next(iter(replay.findings), None),
-                    smallest=not self.passed,
+                    smallest=not (self.passed or self._reservation(part)),
                 )  # fmt: skip
             if self._learn(lines, end, wide):
                 return None
             self.passed += 1
             if self.passed > TRIES:
-                return self._outcome(Result.UNDECIDED, puzzle.inserted - 1, wide, self._doubt(lines, end))
+                return self._outcome(Result.UNDECIDED, -1, wide, self._doubt(lines, end))
             puzzle.exclude()
 
     def _none(self, puzzle: Puzzle, part: Slice, wide: Cone) -> Outcome | None:
@@ -271,14 +276,18 @@ class _Search:
         found = self._outcome(Result.NONE, puzzle.inserted, wide)
         return replace(found, exhausted=exhausted, assuming=tuple(sorted(part.doubtful)))
 
+    def _sure(self, part: Slice, searched: int) -> int:
+        """Return up to how many records there is no filling for certain."""
+        return -1 if self.passed or self._reservation(part) else searched
+
     def _possible(self, wide: Cone, part: Slice, most: int) -> bool:
         """Return whether the trace can be at all, with up to so many missing records and any fault.
 
         If it cannot, something in it is not modelled, and nothing follows.
         """
         task = replace(part.task(self.explainer.rule, False, frozenset()), anyhow=True)
-        puzzle = Puzzle(wide, task, part.name, most)
-        while puzzle.check(self.deadline) is not Answer.YES:
+        puzzle = Puzzle(wide, task, part.name, most, self.deadline)
+        while puzzle.check() is not Answer.YES:
             if puzzle.inserted >= most:
                 return False
             puzzle.more()
@@ -292,8 +301,8 @@ class _Search:
             return "callbacks that are not registered never show"
         if self.passed:
             return "the monitor does not confirm what would do"
-        if not part.whole:
-            return "there are more threads than are told apart"
+        if part.doubt:
+            return part.doubt
         if self.explainer.record.unordered:
             return "without sequence numbers, the records may stand in another order"
         return ""

@@ -24,9 +24,9 @@ class Slice:
     """Records of a trace with the gaps between them, and what the places of a task stand for.
 
     ``halves`` say of each given record which record of the trace it is, or is a half of. ``handles`` are
-    those of all objects, by kind and place, and ``family`` the objects. ``whole``: every thread is told from
-    the others. ``orphans``: of some objects the trace does not tell what they belong to. Of the callbacks
-    that matter, ``hidden`` ones never show, and ``doubtful`` ones perhaps.
+    those of all objects, by kind and place, and ``family`` the objects. ``orphans``: of some the trace does
+    not tell what they belong to. ``doubt`` is why nothing may follow from it. Of the callbacks that matter,
+    ``hidden`` ones never show, and ``doubtful`` ones perhaps.
     """
 
     halves: list[int]
@@ -35,7 +35,7 @@ class Slice:
     gaps: tuple[Gap, ...]
     bounds: Bounds
     family: frozenset[Thing]
-    whole: bool
+    doubt: str
     orphans: bool
     hidden: frozenset[str]
     doubtful: frozenset[str]
@@ -68,7 +68,7 @@ class _Cutter:
         self.end = end
         self.last = min(place.at, len(record.notes) - 1)
         self.adopt = adopt
-        self.orphans = False
+        self.orphans = self.guessed = False
         self.parents = {child: set(above) for child, above in record.parents.items()}
         self.asked: set[str] = set()
         self.children: set[str] = set()
@@ -138,11 +138,16 @@ class _Cutter:
             tuple(gaps),
             bounds,
             frozenset(self.family),
-            not self.fresh,
+            self._doubt(),
             self.orphans,
             hidden,
             self._callbacks(self.record.doubtful) - hidden,
         )
+
+    def _doubt(self) -> str:
+        if self.fresh:
+            return "there are more threads than are told apart"
+        return "the trace does not tell what belongs to what" if self.guessed else ""
 
     def _callbacks(self, found: dict[Thing, set[str]]) -> frozenset[str]:
         return frozenset(n for t in self.family for n in found.get(t, ()) if n in self.cone.events)
@@ -217,11 +222,11 @@ class _Cutter:
         self.orphans = True
         if not self.adopt:
             return
-        for note in reversed(self.record.notes[: self.last + 1]):
-            above = note.things.get(parent)
-            if above is not None and above.endpoint == thing.endpoint:
-                self.parents[thing] = {above}
-                return
+        named = [note.things.get(parent) for note in self.record.notes[: self.last + 1]]
+        candidates = [t for t in named if t is not None and t.endpoint == thing.endpoint]
+        if candidates:
+            self.parents[thing] = {candidates[-1]}
+            self.guessed = self.guessed or len(set(candidates)) > 1
 
     def _matters(self, note: Note) -> bool:
         things = {k: t for k, t in note.things.items() if k in self.cone.kinds}

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from kmclcheck.engines.symbolic.alphabet import Call
+from kmclcheck.engines.symbolic.bounds import OutOfBudgetError
 from kmclcheck.engines.symbolic.circuit import FALSE, TRUE, Lit
 from kmclcheck.engines.symbolic.conditions import dead
 from kmclcheck.engines.symbolic.cone import Cone
@@ -55,10 +56,13 @@ class Puzzle:
     """The search for the fillings of one task. ``name`` gives the handles of objects, by kind and place.
 
     ``inserted`` is how many records the fillings that ``check`` looks for have. Raises UnsupportedError for
-    what is not modelled.
+    what is not modelled, and OutOfBudgetError if it takes too long to lay the records out.
     """
 
-    def __init__(self, cone: Cone, task: Task, name: Callable[[str, int], int], most: int) -> None:
+    def __init__(
+        self, cone: Cone, task: Task, name: Callable[[str, int], int], most: int, deadline: float
+    ) -> None:
+        self.deadline = deadline
         self.task = task
         self.name = name
         self.most = most
@@ -111,6 +115,8 @@ class Puzzle:
         self._extend()
 
     def _extend(self) -> None:
+        if time.perf_counter() > self.deadline:
+            raise OutOfBudgetError(self.inserted - 1, "the time was used up")
         trace, circuit = self.trace, self.trace.circuit
         number, given = trace.length, self.task.given
         if number and not self.task.anyhow:
@@ -192,9 +198,9 @@ class Puzzle:
 
     _ends_at = -1
 
-    def check(self, deadline: float) -> Answer:
+    def check(self) -> Answer:
         """Return whether there is a filling with just so many records."""
-        return self.trace.solver.check(self._goal(), deadline - time.perf_counter())
+        return self.trace.solver.check(self._goal(), self.deadline - time.perf_counter())
 
     def tidy(self, deadline: float) -> None:
         """Find another filling with no more odd statuses, raised IRQLs and threads than it takes."""
