@@ -77,8 +77,8 @@ another, and with no more objects than it names (one of each kind at least).
 
 Traces of `traces/` with what was taken out of them, the first place at which the rule is open, and the
 number of missing events in the smallest fillings (0: none is needed; more than 8: there is none up to 8;
-never: nothing that can be missing will do). Seconds are for both questions, on one core. Written by `python
--m tests.support.filling_table --write docs/explain-open.md`.
+never: nothing that can be missing will do). Seconds are for both questions, on one core. Written by
+`python -m tests.support.filling_table --write docs/explain-open.md`.
 
 | trace | without | rule | line | kept | broken | seconds |
 |---|---|---|---:|---:|---:|---:|
@@ -290,8 +290,9 @@ def main(args: Sequence[str]) -> int:
         "",
         f"In {known} of these rows it is known what was taken out, and that it keeps the rule, or breaks it",
         "(in the traces whose names begin with `wrong`). A filling as small or smaller was found in",
-        f"{known - len(bad)} of them; the others are not decided. {after} more rules of the sample traces with faults are open after the",
-        "fault, where nothing is filled in.",
+        f"{known - len(bad)} of them; the others are not decided.",
+        "",
+        f"{after} more rules of the sample traces with faults are open after the fault, where nothing is filled in.",
     ]
     text = HEAD + "\n".join(lines) + "\n"
     if given.write:
