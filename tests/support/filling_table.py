@@ -292,7 +292,8 @@ def main(args: Sequence[str]) -> int:
         "(in the traces whose names begin with `wrong`). A filling as small or smaller was found in",
         f"{known - len(bad)} of them; the others are not decided.",
         "",
-        f"{after} more rules of the sample traces with faults are open after the fault, where nothing is filled in.",
+        f"{after} more rules of the sample traces with faults are open after the fault, where nothing is "
+        "filled in.",
     ]
     text = HEAD + "\n".join(lines) + "\n"
     if given.write:
