@@ -6,12 +6,10 @@ import importlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import cast
 
-import click
-
 from kmclcheck.cli.progress import Progress
+from kmclcheck.cli.solving import need_solver
 from kmclcheck.engines.judging import TraceJudge
 from kmclcheck.model.event import Event, Loss
 from kmclcheck.model.finding import TraceResult
@@ -30,10 +28,8 @@ _MODULES = {
 
 def judge(name: str) -> TraceJudge:
     """Return an engine; only then is its code loaded. Raises UsageError if it is not installed."""
-    if name == "z3" and find_spec("z3") is None:
-        raise click.UsageError("the engine z3 needs the package z3-solver, which is not installed")
-    if find_spec(_MODULES[name]) is None:
-        raise click.UsageError(f"this version of kmclcheck cannot judge traces with the engine {name}")
+    if name == "z3":
+        need_solver("the engine z3")
     return cast(TraceJudge, importlib.import_module(_MODULES[name]).judge)
 
 

@@ -25,6 +25,10 @@ _COMMANDS = {
         "Find the shortest trace that breaks a rule and no other.",
     ),
     "explain": ("kmclcheck.cli.explain", "Tell what a rule means and how to keep it."),
+    "explain-open": (
+        "kmclcheck.cli.explain_open",
+        "Tell what a trace may have missed where a rule is open.",
+    ),
     "graph": ("kmclcheck.cli.graph", "Write the state graphs of machines."),
     "prove": ("kmclcheck.cli.prove", "Prove what is claimed to follow from the rules."),
     "repair": (

@@ -10,7 +10,15 @@ from kmclcheck.engines.shortest import info
 from kmclcheck.model.event import End, Event
 from kmclcheck.model.finding import Finding
 from kmclcheck.model.spec import Spec
-from kmclcheck.report.describe import headline, object_text, requirement, rule_of, status_text, thread_text
+from kmclcheck.report.describe import (
+    headline,
+    object_text,
+    plural,
+    requirement,
+    rule_of,
+    status_text,
+    thread_text,
+)
 from kmclcheck.report.paint import Painter
 from kmclcheck.semantics.evaluate import UNSET
 from kmclcheck.semantics.index import build_index
@@ -43,22 +51,52 @@ def steps(spec: Spec, events: Sequence[Event], end: End) -> list[Step]:
     return found
 
 
-def write(painter: Painter, spec: Spec, story: Sequence[Step], end: End, finding: Finding | None) -> None:
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """What stands before and after a record: its number or another label, and a remark.
+
+    A record that is not ``shown`` is counted only; a ``new`` one stands out. ``args`` are the arguments
+    that are shown, all of them by default.
+    """
+
+    label: str
+    remark: str = ""
+    shown: bool = True
+    new: bool = False
+    args: frozenset[str] | None = None
+
+
+def write(
+    painter: Painter,
+    spec: Spec,
+    story: Sequence[Step],
+    end: End,
+    finding: Finding | None,
+    margins: Sequence[Margin] = (),
+) -> None:
     """Write a line for each record, with what it changed, and what it comes to."""
-    names = [_words(step.event, spec) for step in story]
-    width = max((len(name) for name in names), default=0)
+    beside = margins or [Margin(str(number)) for number in range(1, len(story) + 1)]
+    names = [_words(step.event, spec, one.args) + one.remark for step, one in zip(story, beside, strict=True)]
+    width = max((len(name) for name, one in zip(names, beside, strict=True) if one.shown), default=0)
     threads = [thread_text(step.event) or "" for step in story]
-    gutter, side = len(str(len(story))), max((len(text) for text in threads), default=0)
+    gutter, side = max(len(one.label) for one in beside), max((len(text) for text in threads), default=0)
     before: dict[str, Fields] = {}
-    for number, (step, name, thread) in enumerate(zip(story, names, threads, strict=True), 1):
+    hidden = 0
+    for one, step, name, thread in zip(beside, story, names, threads, strict=True):
         changes = _changes(spec, before, step.objects, painter.arrow)
+        before = step.objects
+        if not one.shown:
+            hidden += 1
+            continue
+        if hidden:
+            painter.line((f"  {'':>{gutter}} {painter.gap} {plural(hidden, 'record')} of the trace", "dim"))
+            hidden = 0
         painter.line(
-            (f"  {number:>{gutter}} {painter.bar} ", "bold blue"),
+            (f"  {one.label:>{gutter}} {painter.bar} ", "bold green" if one.new else "bold blue"),
             (f"{thread:<{side}}  ", "dim"),
-            (f"{name:<{width}}  ", ""),
+            (f"{name:<{width}}  ", "green" if one.new else ""),
             (changes, "cyan"),
         )
-        before = step.objects
     if end is not End.STOPPED:
         painter.line((f"  {'':>{gutter}} {painter.bar} ", "bold blue"), (f"the trace ends: {end.value}", ""))
     if finding is None:
@@ -77,12 +115,14 @@ def write(painter: Painter, spec: Spec, story: Sequence[Step], end: End, finding
         painter.line(("  = ", "bold blue"), ("note", "bold"), (f": also broken by this: {also}", ""))
 
 
-def _words(event: Event, spec: Spec) -> str:
+def _words(event: Event, spec: Spec, only: frozenset[str] | None) -> str:
     words = [f"{event.phase.value:<4}", event.name]
     if event.status is not None:
         words.append(f"= {status_text(event.status, spec)}")
     words += [
-        f"{name}={value:#x}" if _large(value) else f"{name}={value}" for name, value in event.args.items()
+        f"{name}={value:#x}" if _large(value) else f"{name}={value}"
+        for name, value in event.args.items()
+        if only is None or name in only
     ]
     if event.irql:
         words.append(f"irql={event.irql}")

@@ -140,6 +140,21 @@ class Endings:
         if broken:
             run.ledger.report(broken, run.count)
 
+    def undecided(self, rule: str) -> list[Obj]:
+        """Return the living objects whose obligation under a rule is open if the trace ends here."""
+        run, found = self.run, []
+        for kind, checks in run.index.end_checks.items():
+            for obj in list(run.store.kinds[kind].live.values()):
+                ctx = self._context(obj)
+                for one, check in checks:
+                    level = judge(check, partial(evaluate, env=ctx)) if one.id == rule else None
+                    if level is None or level > MISSING or rule in (obj.faults or ()):
+                        continue
+                    hung = run.info.end is End.HUNG and self._hung(check, obj) is not None
+                    if level is MISSING or not (hung or run.info.end is End.UNLOADED):
+                        found.append(obj)
+        return list(dict.fromkeys(found))
+
     def _at_end(self, rule: Rule, check: Check, obj: Obj, ctx: Context, broken: list[Broken]) -> None:
         run = self.run
         level = judge(check, lambda e: evaluate(e, ctx))

@@ -62,9 +62,19 @@ class Call:
 
 
 class Alphabet:
-    """The calls of a cone, and the width of numbers and the statuses that make a difference."""
+    """The calls of a cone, and the width of numbers and the statuses that make a difference.
 
-    def __init__(self, cone: Cone) -> None:
+    ``stands_for`` tells for each name of the cone the call that means the same and is kept. Names of
+    ``distinct`` are kept apart from all others; ``statuses`` and numbers up to ``widest`` are told apart too.
+    """
+
+    def __init__(
+        self,
+        cone: Cone,
+        distinct: frozenset[str] = frozenset(),
+        statuses: Iterable[int] = (),
+        widest: int = 3,
+    ) -> None:
         self.spec = cone.spec
         self.cone = cone
         names = [name for name in cone.spec.events if name in cone.events]
@@ -73,27 +83,29 @@ class Alphabet:
         groups = _groups(everything)
         tuples = _tuples(everything)
         kept: dict[object, str] = {}
+        self.stands_for: dict[str, str] = {}
         for name in names:
-            kept.setdefault(_signature(cone, cone.spec.events[name], tuples), name)
+            meaning = _signature(cone, cone.spec.events[name], tuples)
+            self.stands_for[name] = kept.setdefault((meaning, name if name in distinct else None), name)
         self.calls: dict[str, Call] = {}
         for name in kept.values():
             self.calls[name] = self._call(cone, cone.spec.events[name], groups)
-        statuses = {SUCCESS, FAILURE}
-        widest = 3
+        told = {SUCCESS, FAILURE, *statuses}
+        asked = 3
         for node in (n for expr in everything for n in walk(expr)):
             match node:
                 case StatusIn(values):
-                    statuses |= values
+                    told |= values
                 case Compare(left=left, right=right):
-                    widest = max([widest, *(t.value for t in (left, right) if isinstance(t, Number))])
+                    asked = max([asked, *(t.value for t in (left, right) if isinstance(t, Number))])
                 case HasBits(mask=mask):
-                    widest = max(widest, mask)
+                    asked = max(asked, mask)
                 case _:
                     pass
-        self.statuses = tuple(sorted(statuses))
-        self.width = widest.bit_length() + 1
-        if self.width > 16:
-            raise UnsupportedError(f"a condition compares with {widest}")
+        self.statuses = tuple(sorted(told))
+        if asked.bit_length() > 15:
+            raise UnsupportedError(f"a condition compares with {asked}")
+        self.width = max(asked, widest).bit_length() + 1
 
     @staticmethod
     def _both(cone: Cone, decl: EventDecl) -> list[Expr]:

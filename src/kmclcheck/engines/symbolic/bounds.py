@@ -27,8 +27,10 @@ class Bounds:
     """Threads, calls inside one another, objects of each kind per parent, and records at most.
 
     A function is called only by code of the driver (outside every call, or in a callback) and a callback
-    only by the library or from outside.
-    ``unseen``: traces may leave out the callbacks of an object that never shows any.
+    only by the library or from outside; with ``nested`` a thread may enter anything inside anything. With
+    ``named`` objects and threads are those of a given trace: they come in any order, and a handle may come
+    again for a new object.
+    With ``unseen`` traces may leave out the callbacks of an object that never shows any.
     """
 
     threads: int = 2
@@ -36,6 +38,8 @@ class Bounds:
     objects: tuple[tuple[str, int], ...] = ()
     others: int = 1
     length: int = 40
+    nested: bool = False
+    named: bool = False
     unseen: bool = False
 
     def of(self, kind: str) -> int:

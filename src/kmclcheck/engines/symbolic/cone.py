@@ -236,6 +236,24 @@ class Cone:
                 case _:
                     pass
 
+    def reads(self, expr: Expr) -> bool:
+        """Return whether everything is kept that a condition on fields reads."""
+        return all(
+            (node.kind, node.field) in (self.fields if isinstance(node, FieldIn) else self.numbers)
+            for node in walk(expr)
+            if isinstance(node, FieldIn | IsSet)
+        )
+
+    def rebirths(self) -> Cone:
+        """Add what tells whether the handle of an object may be given to a new one."""
+        while True:
+            before = self.size
+            for kind in sorted(self.kinds):
+                for birth in self.births(kind):
+                    self.expr(birth.loss_if)
+            if self.size == before:
+                return self
+
     def _term(self, term: Term) -> None:
         if isinstance(term, Scalar):
             self.number((term.kind, term.field))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from kmclcheck.engines.symbolic.alphabet import Call, entry_arguments
 from kmclcheck.engines.symbolic.circuit import Bits, Lit
 from kmclcheck.engines.symbolic.cone import is_output
@@ -29,14 +32,23 @@ def records(
         states.append(_state(trace, 0, values))
         stacks = _stacks(trace, values)
     for number in range(length):
-        events.append(_Record(trace, number, values).event(stacks))
+        events.append(Decoder(trace, number, values).event(stacks))
         states.append(_state(trace, number + 1, values))
     return events, states
 
 
-class _Record:
-    def __init__(self, trace: Trace, number: int, values: dict[Lit, bool]) -> None:
+class Decoder:
+    """Reads one record of a model. ``name`` gives the handle of an object, by kind and place."""
+
+    def __init__(
+        self,
+        trace: Trace,
+        number: int,
+        values: dict[Lit, bool],
+        name: Callable[[str, int], int] | None = None,
+    ) -> None:
         system = trace.system
+        self._name = name or partial(handle, system.layout)
         self.layout = system.layout
         self.number = number
         self.bits = {1: True}
@@ -53,22 +65,48 @@ class _Record:
     def _number(self, bits: Bits) -> int:
         return sum(1 << at for at, lit in enumerate(bits) if self._true(lit))
 
+    @property
+    def thread(self) -> int:
+        return self._first(self.record.thread) or 0
+
+    @property
+    def entered(self) -> str | None:
+        """The call that begins, ``None`` where one ends."""
+        if self._true(self.record.leave):
+            return None
+        return next(name for name, lit in self.record.enter.items() if self._true(lit))
+
+    @property
+    def irql(self) -> int:
+        return self._number(self.record.irql)
+
+    def status(self, call: Call) -> int | None:
+        """Return the status of the return of a call."""
+        statuses = self.layout.alphabet.statuses
+        return statuses[self._first(self.record.status) or 0] if call.returns_status else None
+
+    def args(self, call: Call, entry: bool) -> dict[str, ArgValue]:
+        """Return the arguments of the entry or of the return of a call."""
+        return self._entry_args(call) if entry else self._exit_args(call)
+
+    def place(self, kind: str) -> int:
+        """Return which object of a kind the record is about."""
+        return (self._first(self.record.objects[kind]) if self.layout.several(kind) else 0) or 0
+
     def event(self, stacks: dict[int, list[str]]) -> Event:
-        record, layout = self.record, self.layout
-        thread = self._first(record.thread) or 0
+        """Return the record as an event; ``stacks`` are the calls that run on each thread."""
+        thread = self.thread
         stack = stacks.setdefault(thread, [])
-        entry = not self._true(record.leave)
-        if entry:
-            stack.append(next(name for name, lit in record.enter.items() if self._true(lit)))
-        call = layout.alphabet.calls[stack[-1] if entry else stack.pop()]
-        args = self._entry_args(call) if entry else self._exit_args(call)
-        status = None
-        if not entry and call.returns_status:
-            status = layout.alphabet.statuses[self._first(record.status) or 0]
+        entered = self.entered
+        if entered is not None:
+            stack.append(entered)
+        entry = entered is not None
+        call = self.layout.alphabet.calls[stack[-1] if entry else stack.pop()]
         return Event(
-            call.name, call.decl.entry if entry else call.decl.exit, args, status, self.number + 1,
+            call.name, call.decl.entry if entry else call.decl.exit, self.args(call, entry),
+            None if entry else self.status(call), self.number + 1,
             (self.number + 1) * _STEP, thread, 4, 0x10 + 4 * thread,
-            self._number(record.irql) if entry else 0, line=self.number + 1,
+            self.irql if entry else 0, line=self.number + 1,
         )  # fmt: skip
 
     def _entry_args(self, call: Call) -> dict[str, ArgValue]:
@@ -96,8 +134,7 @@ class _Record:
         return args
 
     def _handle(self, kind: str) -> int:
-        at = self._first(self.record.objects[kind]) if self.layout.several(kind) else 0
-        return handle(self.layout, kind, at or 0)
+        return self._name(kind, self.place(kind))
 
 
 def handle(layout: Layout, kind: str, at: int) -> int:

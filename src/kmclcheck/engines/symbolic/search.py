@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from kmclcheck.engines.symbolic.bounds import Bounds, Found, NoneWithin, OutOfBudgetError
 from kmclcheck.engines.symbolic.circuit import Lit
@@ -34,8 +35,7 @@ def shortest(
     cone = Cone(spec).aim(rule).keep(others)
     if not bounds.unseen:
         cone.show()
-    cone.keep(_free(cone, candidates))
-    found = _search(cone, rule, bounds, started, started + seconds)
+    found = _search(settle(cone, candidates), rule, bounds, started, started + seconds)
     if isinstance(found, NoneWithin):
         return found
     found.tidy(started + seconds)
@@ -103,6 +103,20 @@ class _Model:
         solver.check(kept, TIDY_SECONDS)
 
 
-def _free(cone: Cone, candidates: frozenset[str]) -> list[str]:
-    """Return the candidates that ask for nothing that is not looked at anyway."""
-    return [id for id in sorted(candidates) if cone.copy().keep([id]).size == cone.size]
+def settle(cone: Cone, candidates: Iterable[str] | None = None) -> Cone:
+    """Return the cone with every rule that asks for nothing that is not looked at anyway.
+
+    ``candidates`` are the rules in question; if none are named, all on functions and callbacks.
+    """
+    if candidates is None:
+        events = cone.spec.events
+        candidates = [
+            rule.id
+            for rule in cone.spec.rules.values()
+            if not any(check.event is not None and events[check.event[0]].record for check in rule.checks)
+        ]
+    wide = cone.copy()
+    for id in candidates:
+        if id not in wide.rules and cone.copy().keep([id]).size == cone.size:
+            wide.rules.add(id)
+    return wide

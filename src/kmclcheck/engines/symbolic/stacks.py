@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class Stacks:
-    """The stacks at one step. ``left`` is the call that ends here; ``running`` the places that go on."""
+    """The stacks at one step. ``left`` is the call that ends here; ``running`` the places that go on.
+
+    ``alternating``: functions are called by the driver, callbacks by the library or from outside.
+    """
 
     def __init__(self, circuit: Circuit, layout: Layout, before: State, record: Record) -> None:
         self.circuit = circuit
@@ -23,6 +26,7 @@ class Stacks:
         self.before = before
         self.record = record
         self.valid: list[Lit] = []
+        self.alternating: list[Lit] = []
         depth = layout.bounds.depth
         busy = [[circuit.any(f.names.values()) for f in t.frames] for t in before.threads]
         self.busy = busy
@@ -41,27 +45,31 @@ class Stacks:
         for number, thread in enumerate(record.thread):
             self._require(circuit.both(record.leave, thread), busy[number][0])
             self._require(circuit.both(-record.leave, thread), -busy[number][-1])
-            if number and not layout.fields["thread"]:
+            if number and not layout.fields["thread"] and not layout.bounds.named:
                 # Threads without a call are alike: the first of them stands for all.
                 self._require(
                     circuit.both(-record.leave, thread), circuit.either(busy[number][0], busy[number - 1][0])
                 )
-            self._alternate(number, thread, tops[number])
+            self.alternating += self._alternate(number, thread, tops[number])
+        if not layout.bounds.nested:
+            self.valid += self.alternating
         self.left = self._left()
 
     def _require(self, condition: Lit, result: Lit) -> None:
         self.valid.append(self.circuit.either(-condition, result))
 
-    def _alternate(self, number: int, thread: Lit, tops: list[Lit]) -> None:
-        """A function is called by code of the driver, a callback by the library."""
+    def _alternate(self, number: int, thread: Lit, tops: list[Lit]) -> list[Lit]:
+        """Return that a function is called by code of the driver, a callback by the library."""
         circuit, calls = self.circuit, self.layout.alphabet.calls
+        found = []
         for at, top in enumerate(tops):
             names = self.before.threads[number].frames[at].names
             here = circuit.both(thread, top)
             callback = circuit.any([names[c.name] for c in calls.values() if c.decl.callback])
             for call in calls.values():
                 wanted = -callback if call.decl.callback else callback
-                self._require(circuit.both(here, self.record.enter[call.name]), wanted)
+                found.append(circuit.either(-here, -self.record.enter[call.name], wanted))
+        return found
 
     def _left(self) -> Frame:
         """Return the call that ends, whichever thread it is on."""

@@ -69,7 +69,10 @@ class Update:
 
 
 class Step:
-    """The circuit of one step. ``valid`` has to hold of every record of a trace."""
+    """The circuit of one step. ``valid`` has to hold of every record of a trace.
+
+    ``rebirths`` say at which event, and when, the handle of a known object goes to a new one.
+    """
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
@@ -80,6 +83,7 @@ class Step:
         self.faults: list[Fault] = []
         self.happens: dict[EventKind, Lit] = {}
         self.moments: dict[EventKind, Moment] = {}
+        self.rebirths: list[tuple[str, Lit, Moment]] = []
         self._updates: dict[str, list[Update]] = {kind: [] for kind in (*layout.kinds, "thread")}
         self._children: dict[tuple[str, int], list[Update]] = {}
         self._named: dict[tuple[str, int], list[Lit]] = {}
@@ -186,10 +190,9 @@ class Step:
         circuit, layout = self.circuit, self.layout
         born: dict[str, Lit] = {}
         for kind in moment.chosen:
-            guards = (
-                [b.guard for b in layout.cone.births(kind) if b.event == event] if kind != "thread" else []
-            )
-            for guard in guards[:1]:
+            births = [b for b in layout.cone.births(kind) if b.event == event] if kind != "thread" else []
+            for birth in births[:1]:
+                guard = birth.guard
                 may, must = moment.level(guard)
                 here = circuit.both(happens, present[kind])
                 self._imply(here, circuit.either(must, -may))
@@ -198,9 +201,18 @@ class Step:
                     self._imply(here, must)
                     if guard != Truth(True):
                         self._imply(circuit.both(happens, may), present[kind])
-                self._place(kind, happens, moment.chosen[kind], born[kind], kind == call.made)
+                known = circuit.select(
+                    zip(moment.chosen[kind], [t.known for t in self.before.things[kind]], strict=True)
+                )
+                self.rebirths.append((kind, circuit.both(happens, born[kind], known), moment))
+                again = TRUE
+                if layout.bounds.named and layout.cone.reads(birth.loss_if):
+                    again = -moment.level(birth.loss_if)[1]
+                self._place(kind, happens, moment.chosen[kind], born[kind], kind == call.made, again)
         if entry:
             for kind in call.named:
+                if kind == call.made and layout.bounds.named:
+                    continue
                 if kind == call.made:
                     # Storage that nobody used before.
                     for at, thing in enumerate(self.before.things[kind]):
@@ -211,13 +223,22 @@ class Step:
                         self._imply(here, circuit.either(thing.known, born.get(kind, FALSE)))
         return born
 
-    def _place(self, kind: str, happens: Lit, chosen: Values, born: Lit, made: bool) -> None:
-        """A handle is not given out again while a call on it runs; new ones are taken in order."""
+    def _place(
+        self, kind: str, happens: Lit, chosen: Values, born: Lit, made: bool, again: Lit = TRUE
+    ) -> None:
+        """A handle is not given out again while a call on it runs; new ones are taken in order.
+
+        ``again``: a new object under the handle of one that was there is no sign that records are missing.
+        """
         circuit = self.circuit
         things, parents = self.before.things[kind], self.layout.parents[kind]
         for at, thing in enumerate(things):
             self._named.setdefault((kind, at), []).append(circuit.both(happens, chosen[at]))
             here = circuit.both(happens, chosen[at], born)
+            if self.layout.bounds.named:
+                self._imply(circuit.both(here, thing.known), -self.stacks.held(kind, at))
+                self._imply(circuit.both(here, thing.known), again)
+                continue
             if made:
                 self._imply(here, -thing.known)
             else:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from kmclcheck.engines.symbolic.alphabet import FAILURE, SUCCESS, Alphabet
 from kmclcheck.engines.symbolic.bounds import Bounds
-from kmclcheck.engines.symbolic.circuit import FALSE, Circuit, Lit
+from kmclcheck.engines.symbolic.circuit import FALSE, TRUE, Circuit, Lit
 from kmclcheck.engines.symbolic.cone import Cone
 from kmclcheck.engines.symbolic.ends import Ends
 from kmclcheck.engines.symbolic.faults import Reporting
@@ -19,8 +19,8 @@ from kmclcheck.model.spec import Spec
 class System:
     """The circuits of one step and of an end, for a cone."""
 
-    def __init__(self, spec: Spec, cone: Cone, bounds: Bounds) -> None:
-        self.layout = Layout(spec, cone, Alphabet(cone), bounds)
+    def __init__(self, spec: Spec, cone: Cone, bounds: Bounds, alphabet: Alphabet | None = None) -> None:
+        self.layout = Layout(spec, cone, alphabet or Alphabet(cone), bounds)
         self.step = Step(self.layout)
         self.ends = Ends(self.layout)
         step, ends = self.step, self.ends
@@ -39,6 +39,12 @@ class System:
     def goal(self, rule: str) -> Lit:
         """Return, in the circuit of a step, whether the record breaks the rule and no other."""
         return self._report.alone(rule)
+
+    def quiet_ends(self) -> tuple[Lit, Lit]:
+        """Return, in the circuit of an end, whether unloading or hanging there breaks no rule."""
+        circuit, idle = self.ends.circuit, self.ends.idle
+        unloaded, hung = self._ends["unloaded"].nothing(), self._ends["hung"].nothing()
+        return circuit.both(idle, unloaded), circuit.both(-idle, hung)
 
     def end_goals(self, rule: str) -> tuple[Lit, Lit]:
         """Return, in the circuit of an end, whether unloading or hanging breaks the rule and no other."""
@@ -64,7 +70,7 @@ class Trace:
         self.quiet: list[Lit] = []
         self.goals: list[Lit] = []
         self._goal = FALSE if rule is None else system.goal(rule)
-        self._ends = (FALSE, FALSE) if rule is None else system.end_goals(rule)
+        self._ends = system.quiet_ends() if rule is None else system.end_goals(rule)
         self._nodes = system.step.circuit.needed([*system.outputs, self._goal, *outputs])
         self._end_nodes = system.ends.circuit.needed(self._ends)
         self._end_state = system.ends.state.lits()
@@ -78,11 +84,15 @@ class Trace:
         """Return a literal of the step's circuit at one step."""
         return place[lit] if lit > 0 else -place[-lit]
 
-    def extend(self) -> dict[int, Lit]:
-        """Add one record. Returns where the bits of the step's circuit are."""
+    def extend(self, known: Mapping[Lit, bool] | None = None) -> dict[int, Lit]:
+        """Add one record. Returns where the bits of the step's circuit are.
+
+        ``known``: inputs of the step's circuit whose values are certain.
+        """
         system, circuit = self.system, self.circuit
         given = dict(zip(system.before, self.states[-1], strict=True))
-        record = list(circuit.inputs(len(system.inputs)))
+        sure = known or {}
+        record = [(TRUE if sure[lit] else FALSE) if lit in sure else circuit.input() for lit in system.inputs]
         given |= dict(zip(system.inputs, record, strict=True))
         place = circuit.copy(system.step.circuit, self._nodes, given)
         self.records.append(record)
@@ -107,7 +117,7 @@ class Trace:
         return wishes
 
     def end_goals(self) -> tuple[Lit, Lit]:
-        """Return whether ending here, unloaded or hung, breaks the rule and no other."""
+        """Return whether ending here, unloaded or hung, breaks the rule and no other (or breaks nothing)."""
         given = dict(zip(self._end_state, self.states[-1], strict=True))
         place = self.circuit.copy(self.system.ends.circuit, self._end_nodes, given)
         return self.at(place, self._ends[0]), self.at(place, self._ends[1])
