@@ -21,6 +21,7 @@ _COMMANDS = {
         "Find the shortest trace that breaks a rule and no other.",
     ),
     "explain": ("kmclcheck.cli.explain", "Tell what a rule means and how to keep it."),
+    "export": ("kmclcheck.cli.export", "Write the specification for other tools."),
     "graph": ("kmclcheck.cli.graph", "Write the state graphs of machines."),
     "prove": ("kmclcheck.cli.prove", "Prove what is claimed to follow from the rules."),
     "simulate": ("kmclcheck.cli.simulate", "Write the trace of a simulated run."),
