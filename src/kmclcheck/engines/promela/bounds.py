@@ -33,7 +33,7 @@ class Bounds:
         """Return the bounds for people."""
         kinds = "".join(f", {number} of {kind}" for kind, number in self.objects)
         return (
-            f"{self.threads} threads, {self.depth} calls inside one another, "
+            f"{self.threads} thread{'s' if self.threads > 1 else ''}, {self.depth} calls inside one another, "
             f"{self.others} of each kind of object for each parent{kinds}"
             + (", callbacks may go unseen" if self.unseen else "")
         )

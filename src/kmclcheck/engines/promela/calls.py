@@ -35,7 +35,8 @@ class Call:
     ``named`` are the kinds whose handles its entry carries, ``held`` those and their parents, ``made`` the
     kind that begins at its exit. Of the exit: ``kept`` are the arguments of the entry that it asks for,
     ``overlaps`` the calls of which it asks whether they overlapped, ``latest`` the groups of which it asks
-    whether the call is the latest.
+    whether the call is the latest. ``filled`` are arguments that fill callback slots and do nothing else:
+    any other value would only make the exit impossible.
     """
 
     decl: EventDecl
@@ -46,6 +47,7 @@ class Call:
     kept: Names
     overlaps: Names
     latest: tuple[Names, ...]
+    filled: Args
     at_entry: Values
     at_exit: Values
 
@@ -77,6 +79,7 @@ def call_of(cone: Cone, name: str) -> Call:
     nodes = [node for expr in cone.conditions(exits) for node in e.walk(expr)]
     read = _arguments(cone, exits)
     handles = set(decl.objects.values())
+    filled = _filled(cone, decl, read | _arguments(cone, (name, decl.entry)))
     outs = {p for p in read if is_output(spec, decl, p)}
     primary = max(decl.objects, key=lambda k: (depth(spec, k), k), default=None)
     return Call(
@@ -88,9 +91,48 @@ def call_of(cone: Cone, name: str) -> Call:
         tuple(sorted(read - outs - handles)),
         tuple(sorted({n for node in nodes if isinstance(node, e.Overlapped) for n in node.names})),
         tuple(dict.fromkeys(node.names for node in nodes if isinstance(node, e.Latest))),
+        tuple((param, 1) for param in filled),
         _values(cone, decl, True),
         _values(cone, decl, False),
     )
+
+
+def _filled(cone: Cone, decl: EventDecl, read: set[str]) -> list[str]:
+    """Return the arguments that fill callback slots.
+
+    Raises UnsupportedError if no value of theirs lets the call succeed, or if they matter otherwise.
+    """
+    names: set[str] = set()
+    for _, line in cone.emptying((decl.name, decl.exit)):
+        mine = {
+            term.name
+            for node in e.walk(line.guard)
+            if isinstance(node, e.Compare)
+            for term in (node.left, node.right)
+            if isinstance(term, e.Arg)
+        }
+        if mine and (mine & read or _may(line.guard)):
+            raise UnsupportedError(
+                f"{decl.name} may empty a callback slot in a way that a Promela model cannot express; "
+                "with --unseen it can"
+            )
+        names |= mine
+    return sorted(names)
+
+
+def _may(guard: e.Expr) -> bool:
+    """Return whether a condition may hold if every argument in it is 1."""
+    match guard:
+        case e.And(operands):
+            return all(_may(o) for o in operands)
+        case e.Or(operands):
+            return any(_may(o) for o in operands)
+        case e.Not(e.Compare(e.CompareOp.NE, e.Arg(), e.Number(value))):
+            return value == 1
+        case e.Compare(e.CompareOp.EQ, e.Arg(), e.Number(value)):
+            return value == 1
+        case _:
+            return True
 
 
 def _by_depth(cone: Cone, kinds: Iterable[str]) -> Names:

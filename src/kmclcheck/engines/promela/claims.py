@@ -27,7 +27,7 @@ def chosen(spec: Spec, claims: Claims, unseen: bool = False) -> Cone:
     """Return the cone of a model.
 
     An invariant brings the rules that it names. For a rule, every rule of the core is taken as kept that
-    brings no other events. Raises UnsupportedError if a rule, an invariant, or what
+    brings no other events; one that cannot be expressed is left out, and noted. Raises UnsupportedError if a rule, an invariant, or what
     it depends on cannot be expressed.
     """
     cone = Cone(spec, unseen).monitor(claims.rules)
@@ -65,6 +65,8 @@ def _settle(cone: Cone, without: set[str]) -> None:
             try:
                 wider = cone.copy().assume([rule.id])
             except UnsupportedError:
+                if _matters(cone, rule):
+                    cone.left_out.add(rule.id)
                 continue
             if wider.events == cone.events and _matters(cone, rule):
                 cone.assume([rule.id])

@@ -32,7 +32,7 @@ class Cone:
 
     ``events`` are functions and callbacks by name; ``fields`` and ``numbers`` those that are kept; ``kinds``
     the objects. ``fixed`` are fields that never change because every callback is to be seen: a record that
-    would empty a slot is not possible.
+    would empty a slot is not possible. ``left_out``: rules that would be assumed, but cannot be expressed.
     """
 
     def __init__(self, spec: Spec, unseen: bool = False) -> None:
@@ -43,6 +43,7 @@ class Cone:
         self.kinds: set[str] = set()
         self.monitored: set[str] = set()
         self.assumed: set[str] = set()
+        self.left_out: set[str] = set()
         self.invariants: tuple[Invariant, ...] = ()
         self.fixed: dict[Field, frozenset[str]] = {} if unseen else _fixed(spec)
         self._unseen = unseen
@@ -303,9 +304,8 @@ class Cone:
         return [(r, c) for r in self.rules for c in r.checks if c.event is None and c.target in self.kinds]
 
     def conditions(self, event: EventKind) -> list[e.Expr]:
-        """Return every condition that is asked at an event."""
+        """Return every condition that is asked at an event, other than whether its callbacks are seen."""
         found = [line.guard for _, line in self.lines(event)]
-        found += [line.guard for _, line in self.emptying(event)]
         for kind in sorted(self.kinds):
             for birth in self.births(kind):
                 if birth.event == event:

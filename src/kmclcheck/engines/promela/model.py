@@ -146,6 +146,9 @@ class _Text:
         lines += ["", "Kept by every record:" if assumed else "No rule is taken as kept."]
         for rule in assumed:
             lines += _wrapped(f"{rule.id}: {rule.statement}", "  ")
+        if self.cone.left_out:
+            names = ", ".join(id for id in self.spec.rules if id in self.cone.left_out)
+            lines += _wrapped(f"Not kept, because a model cannot express it: {names}.", "")
         lines += [
             "",
             *_wrapped(

@@ -109,6 +109,7 @@ class Steps:
         args: dict[str, int | str] = dict(shape.args)
         if not shape.entry:
             args |= {name: f"top.{member(name)}" for name in call.kept}
+            args |= dict(call.filled)
         moment = Moment(
             layout, shape.places, args, shape.status, shape.irql, None if shape.entry else call
         )  # fmt: skip
@@ -136,7 +137,7 @@ class Steps:
         for text, note in guard:
             if isinstance(text, str):
                 kept[text] = ", ".join(dict.fromkeys([n for n in (kept.get(text, ""), note) if n]))
-        asserted = [(f.text, f.rule) for f in faults if f.rule in layout.cone.monitored]
+        asserted = self._hits(faults)
         asserted += fails(layout, moment, event)
         body = self._body(shape, later, changes, numbers, asserted)
         note = f"{call.name}.{event[1].value}"
@@ -272,7 +273,7 @@ class Steps:
             last += [f"{target} = {scratch};", f"{scratch} = 0;"]
         deaths = self._deaths(shape, replace(later, moved=moved))
         assumed = [f for f in deaths if f.rule not in layout.cone.monitored]
-        hits = [*asserted, *((f.text, f.rule) for f in deaths if f.rule in layout.cone.monitored)]
+        hits = [*asserted, *self._hits(deaths)]
         out: list[str] = []
         for fault in assumed:
             self.excludes = True
@@ -289,6 +290,15 @@ class Steps:
         frame = self._enter(shape) if shape.entry else [*self._counted(shape, "--"), "leave();"]
         # Guards and values read the state before the event, so what they need comes first.
         return [*first, *out, *numbers, *last, *frame, *self.always]
+
+    def _hits(self, faults: list[Fault]) -> list[tuple[Bool, str]]:
+        """Return when a rule that is checked is broken and reported."""
+        layout = self.layout
+        return [
+            (every([f.text, negation(excused(layout, f, faults))]), f.rule)
+            for f in faults
+            if f.rule in layout.cone.monitored
+        ]
 
     def _deaths(self, shape: _Shape, later: Moment) -> list[Fault]:
         """Return the obligations of objects that end here and are not met."""
@@ -382,7 +392,7 @@ class Steps:
     def _record(self, shape: _Shape) -> str:
         call, layout = shape.call, self.layout
         words = [call.event(shape.entry)[1].value, SELF]
-        given = dict(shape.args)
+        given = {**dict(shape.args), **(dict(call.filled) if shape.entry else {})}
         for kind, param in call.decl.objects.items():
             if shape.entry if kind in call.named else kind in shape.born:
                 given[param] = layout.handle(kind, shape.places[kind])
