@@ -60,8 +60,9 @@ RULES = (
 )
 
 INVARIANTS = (
-    InvariantCase("paused-after-disable", "lg-no-callback-while-disabled", "the state between records"),
-    InvariantCase("no-callback-after-disable", "lg-no-callback-while-disabled", "calls that run"),
+    InvariantCase(
+        "no-callback-after-disable", "lg-no-callback-while-disabled", "every state between records"
+    ),
     InvariantCase("disposed-while-held", "incoming-no-use-after-disposal", "received packets"),
     InvariantCase("handed-over-untouched", "packet-autofree-handoff", "packets"),
     InvariantCase("external-mdl-released", "lg-completion-exactly-once", "arguments"),

@@ -27,8 +27,8 @@ def chosen(spec: Spec, claims: Claims, unseen: bool = False) -> Cone:
     """Return the cone of a model.
 
     An invariant brings the rules that it names. For a rule, every rule of the core is taken as kept that
-    brings no other events; one that cannot be expressed is left out, and noted. Raises UnsupportedError if a rule, an invariant, or what
-    it depends on cannot be expressed.
+    brings no other events; one that cannot be expressed is left out, and noted. Raises UnsupportedError
+    if what is asked for, or what it depends on, cannot be expressed.
     """
     cone = Cone(spec, unseen).monitor(claims.rules)
     if claims.rules:

@@ -173,7 +173,7 @@ class Cone:
         self.events.add(name)
         for kind in decl.objects:
             self.kind(kind)
-        if self._unseen and decl.recorded_when is not None:
+        if decl.recorded_when is not None:
             self._expr(decl.recorded_when)
 
     def kind(self, name: str) -> None:

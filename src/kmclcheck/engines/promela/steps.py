@@ -118,7 +118,7 @@ class Steps:
         for kind, line in layout.cone.emptying(event):
             if kind in shape.places:
                 guard.append((negation(moment.level(line.guard)[0]), "every callback is seen"))
-        if shape.entry and layout.cone.fixed == {} and call.decl.recorded_when is not None:
+        if shape.entry and call.decl.recorded_when is not None:
             guard.append((moment.level(call.decl.recorded_when)[0], "the callback can be seen"))
         for invariant in layout.cone.invariants:
             for check in invariant.given:
