@@ -81,8 +81,8 @@ def test_an_invariant_holds_and_needs_its_rule(spec: Spec, case: InvariantCase) 
 @pytest.mark.parametrize(
     ("rule", "bounds"),
     [
-        ("role-client-only", Bounds(2, 2, (("channel", 2),))),
-        ("packet-no-use-after-free", Bounds(1, 2, (("packet", 2),))),
+        ("channel-cleanup-disabled", Bounds(2, 2, (("channel", 2),))),
+        ("gpadl-deleted-by-close", Bounds(1, 3, (("gpadl", 2),))),
     ],
 )
 def test_more_objects_of_a_kind(spec: Spec, rule: str, bounds: Bounds) -> None:

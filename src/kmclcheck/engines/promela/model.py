@@ -44,16 +44,16 @@ def write(spec: Spec, claims: Claims, bounds: Bounds) -> Model:
     cone = chosen(spec, claims, bounds.unseen)
     names = [name for name in spec.events if name in cone.events]
     alike: dict[str, tuple[str, ...]] = {name: (name,) for name in names}
-    # Once to see which calls mean the same and which counters are asked for, and once to write.
-    for _ in range(3):
-        before = len(alike)
+    while True:
         layout = Layout(spec, cone, bounds, {name: call_of(cone, name) for name in alike})
-        _writer(layout)
-        writer = _writer(layout)
-        alike = _alike(layout, writer, alike)
-        if len(alike) == before:
+        # Once to see which counters are asked for, and once with all of them.
+        _written(layout)
+        written = _written(layout)
+        fewer = _alike(layout, written, alike)
+        if len(fewer) == len(alike):
             break
-    return _Text(layout, writer, claims, alike).model()
+        alike = fewer
+    return _Text(layout, written, alike).model()
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class _Written:
     options: dict[tuple[str, bool], list[Option]]
 
 
-def _writer(layout: Layout) -> _Written:
+def _written(layout: Layout) -> _Written:
     """Write all steps. Counters and groups that they ask for are noted in the layout."""
     steps = Steps(layout, tuple(_always(layout)))
     options = {
@@ -108,14 +108,11 @@ def _alike(
 
 
 class _Text:
-    def __init__(
-        self, layout: Layout, written: _Written, claims: Claims, alike: dict[str, tuple[str, ...]]
-    ) -> None:
+    def __init__(self, layout: Layout, written: _Written, alike: dict[str, tuple[str, ...]]) -> None:
         self.layout = layout
         self.spec = layout.spec
         self.cone: Cone = layout.cone
         self.written = written
-        self.claims = claims
         self.alike = alike
 
     def model(self) -> Model:
@@ -129,7 +126,7 @@ class _Text:
             tuple(id for id in rules if id in self.cone.monitored),
             tuple(id for id in rules if id in self.cone.assumed),
             {name: tuple(n for n in names if n != name) for name, names in self.alike.items()},
-            sum(len(some_) for some_ in self.written.options.values()),
+            sum(len(options) for options in self.written.options.values()),
         )
 
     # Declarations.
@@ -196,13 +193,12 @@ class _Text:
             lines += ["};", f"{kind.capitalize()} {kind}[{kind.upper()}S];"]
         for names, kind, place in self.layout.running:
             variable = running_name(self.layout, names, kind, place)
-            lines.append(f"byte {variable};  /* open calls of {self._told(names)} on {kind} {place} */")
+            lines.append(
+                f"byte {variable};  /* open calls of {self.layout.group(names)} on {kind} {place} */"
+            )
         if self.written.steps.excludes:
             lines.append("bool excluded;  /* an object ended as a rule forbids: nothing follows */")
         return lines
-
-    def _told(self, names: tuple[str, ...]) -> str:
-        return self.layout.group(names)
 
     def _byte(self, kind: str, name: str) -> str:
         count = len(self.spec.kinds[kind].enums[name].values)

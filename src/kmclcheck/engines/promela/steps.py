@@ -12,7 +12,7 @@ from kmclcheck.engines.promela.conditions import Moment, inside_name, running_na
 from kmclcheck.engines.promela.faults import Fault, broken, excused, fails, judged
 from kmclcheck.engines.promela.layout import Layout, Set
 from kmclcheck.engines.promela.moves import Move, move
-from kmclcheck.engines.promela.text import Bool, every, member, negation, some, when
+from kmclcheck.engines.promela.text import Bool, bare, every, member, negation, some, when
 from kmclcheck.model.expr import Scalar
 from kmclcheck.model.spec import Birth, Transition
 
@@ -283,7 +283,7 @@ class Steps:
             if text is not False:
                 negative = negation(text)
                 whole = some(["excluded", negative]) if assumed else negative
-                out.append(f"assert({_plain(whole)});{_said(name)}")
+                out.append(f"assert({bare(whole)});{_said(name)}")
         for kind in sorted(shape.born):
             if not layout.spec.kinds[kind].scoped or kind == shape.call.made:
                 last.append(f"{layout.known(kind, shape.places[kind])} = true;")
@@ -413,13 +413,7 @@ def _hex(value: int) -> str:
 def _if(condition: Bool, statement: str) -> str:
     if condition is True:
         return f"{statement};"
-    return "" if condition is False else f"if :: {_plain(condition)} -> {statement} :: else fi;"
-
-
-def _plain(condition: Bool) -> str:
-    if isinstance(condition, bool):
-        return "true" if condition else "false"
-    return condition[1:-1] if condition.startswith("(") else condition
+    return "" if condition is False else f"if :: {bare(condition)} -> {statement} :: else fi;"
 
 
 def _said(rule: str) -> str:
