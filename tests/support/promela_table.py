@@ -59,6 +59,7 @@ RULES = (
     RuleCase("send-within-max-size", ONE, "numbers"),
     RuleCase("incoming-disposed", ONE, "a received packet, due when the trace hangs"),
     RuleCase("gpadl-deleted-by-close", ONE, "every GPADL of a channel"),
+    RuleCase("lg-disable-returns-disabled", ONE, "moments before a return"),
 )
 
 INVARIANTS = (

@@ -33,10 +33,10 @@ class Call:
     """A function or callback.
 
     ``named`` are the kinds whose handles its entry carries, ``held`` those and their parents, ``made`` the
-    kind that begins at its exit. Of the exit: ``kept`` are the arguments of the entry that it asks for,
-    ``overlaps`` the calls of which it asks whether they overlapped, ``latest`` the groups of which it asks
-    whether the call is the latest. ``filled`` are arguments that fill callback slots and do nothing else:
-    any other value would only make the exit impossible.
+    kind that begins at its exit. What the exit asks for: ``kept`` are arguments of the entry, ``overlaps``
+    calls that may have overlapped, ``latest`` groups of which it may be the latest, ``sometime`` conditions
+    on the moments before. ``filled`` are arguments that fill callback slots and do nothing else: any other
+    value would only make the exit impossible.
     """
 
     decl: EventDecl
@@ -47,6 +47,7 @@ class Call:
     kept: Names
     overlaps: Names
     latest: tuple[Names, ...]
+    sometime: tuple[e.Expr, ...]
     filled: Args
     at_entry: Values
     at_exit: Values
@@ -91,6 +92,7 @@ def call_of(cone: Cone, name: str) -> Call:
         tuple(sorted(read - outs - handles)),
         tuple(sorted({n for node in nodes if isinstance(node, e.Overlapped) for n in node.names})),
         tuple(dict.fromkeys(node.names for node in nodes if isinstance(node, e.Latest))),
+        tuple(dict.fromkeys(node.condition for node in nodes if isinstance(node, e.Sometime))),
         tuple((param, 1) for param in filled),
         _values(cone, decl, True),
         _values(cone, decl, False),

@@ -90,8 +90,9 @@ class Moment:
                 return self._of_frame(f"top.latest_{self.layout.group(names)}")
             case e.AnyChild(parent, kind, condition):
                 return self._any_child(parent, kind, condition)
-            case e.Sometime():
-                raise UnsupportedError("a condition asks what held sometime, which a model cannot express")
+            case e.Sometime(condition):
+                name = self.layout.sometime(condition)
+                return NOWHERE if self.leaving is None else (f"top.may_{name}", f"top.must_{name}")
 
     # Fields.
 

@@ -236,13 +236,25 @@ class Cone:
                 case e.Latest(names=names):
                     for name in names:
                         self.event(name)
+                case e.Sometime(condition):
+                    self._moment(condition)
                 case e.AnyChild(kind=kind):
                     self._ends(kind)
                     self.kind(kind)
-                case e.Sometime():
-                    raise self._no("it asks what held sometime between two records")
                 case _:
                     pass
+
+    def _moment(self, condition: e.Expr) -> None:
+        """See to it that a condition on other moments is about nothing but the state of objects."""
+        for node in e.walk(condition):
+            terms = [node.left, node.right] if isinstance(node, e.Compare) else []
+            terms += [node.term] if isinstance(node, e.HasBits) else []
+            if (
+                isinstance(node, e.Inside | e.Overlapped | e.Latest | e.StatusOk | e.StatusIn | e.Sometime)
+                or (isinstance(node, e.FieldIn) and node.kind == "thread")
+                or any(isinstance(term, e.Arg | e.Irql) for term in terms)
+            ):
+                raise self._no("it asks whether something of a record or a thread held sometime")
 
     def _term(self, term: e.Term | None) -> None:
         if isinstance(term, e.Scalar):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from kmclcheck.engines.promela.bounds import Bounds
 from kmclcheck.engines.promela.calls import Call
 from kmclcheck.engines.promela.cone import Cone, depth
 from kmclcheck.engines.promela.text import Bool, every, member, negation, union
+from kmclcheck.model.expr import Expr
 from kmclcheck.model.spec import Spec
 
 Names = tuple[str, ...]
@@ -34,6 +35,7 @@ class Layout:
     running: dict[tuple[Names, str, int], None] = field(default_factory=dict)
     inside: dict[tuple[Names, str | None, int], None] = field(default_factory=dict)
     groups: dict[Names, str] = field(default_factory=dict)
+    moments: dict[Expr, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.kinds = tuple(sorted(self.cone.kinds, key=lambda k: (depth(self.spec, k), k)))
@@ -116,6 +118,17 @@ class Layout:
         known: Bool = True if self.spec.kinds[kind].scoped else self.known(kind, place)
         return every([known, negation(self.dead(kind, place, {}))])
 
+    def placed(self, kinds: Names, chosen: dict[str, int] | None = None) -> Iterator[dict[str, int]]:
+        """Give every choice of objects of these kinds, outermost first, that belong together."""
+        chosen = chosen or {}
+        if not kinds:
+            yield chosen
+            return
+        kind, parent = kinds[0], self.spec.kinds[kinds[0]].parent
+        for place, above in enumerate(self.parents[kind]):
+            if parent is None or chosen.get(parent, above) == above:
+                yield from self.placed(kinds[1:], {**chosen, kind: place})
+
     def children(self, kind: str, parent: int) -> list[int]:
         """Return the places of the objects of a kind that belong to a parent."""
         return [at for at, above in enumerate(self.parents[kind]) if above == parent]
@@ -137,6 +150,10 @@ class Layout:
         if self.bounds.threads == 1:
             return []
         return sorted({n for c in self.calls.values() for n in c.overlaps if n in self.calls})
+
+    def sometime(self, condition: Expr) -> str:
+        """Return the name of a condition of which it is asked whether it held sometime."""
+        return self.moments.setdefault(condition, f"sometime{len(self.moments) + 1}")
 
     def frames(self) -> list[tuple[int, str]]:
         """Return every place on a stack with its thread."""

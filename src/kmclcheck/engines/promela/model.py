@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from kmclcheck.engines.promela.bounds import Bounds
 from kmclcheck.engines.promela.calls import Call, call_of
 from kmclcheck.engines.promela.claims import Claims, chosen
-from kmclcheck.engines.promela.conditions import inside_name, running_name
+from kmclcheck.engines.promela.conditions import Moment, inside_name, running_name
 from kmclcheck.engines.promela.cone import Cone
 from kmclcheck.engines.promela.faults import Fault, at_end, excused, in_state
 from kmclcheck.engines.promela.layout import Layout
@@ -76,13 +76,37 @@ def _written(layout: Layout) -> _Written:
 def _always(layout: Layout) -> list[str]:
     """Return the statements that follow every record."""
     monitored = layout.cone.monitored
-    found = []
+    found = ["note_moment();"] if _moments(layout) else []
     if any(r.id in monitored for r, _ in layout.cone.ends()):
         found += ["judge_end();"]
         at_end(layout, False)
         at_end(layout, True)
     if in_state(layout):
         found += ["judge_state();"]
+    return found
+
+
+def _moments(layout: Layout) -> list[str]:
+    """Return the statements that note in every frame what holds between records of its thread."""
+    found = []
+    for call in layout.calls.values():
+        for condition in call.sometime:
+            name = layout.sometime(condition)
+            for places in layout.placed(call.held):
+                # Its own call is no other one that runs.
+                may, must = Moment(layout, places, leaving=call).level(condition)
+                for thread, frame in layout.frames():
+                    here = every(
+                        [
+                            f"({frame}.call == {call.name})",
+                            *(layout.on(frame, k, p) for k, p in places.items()),
+                        ]
+                    )
+                    before = f"(_pid != {thread})"
+                    notes = []
+                    for target, text in ((f"{frame}.may_{name}", may), (f"{frame}.must_{name}", must)):
+                        notes.append(f"{target} = {bare(some([text, every([before, target])]))}")
+                    found.append(f"if :: {bare(here)} -> {'; '.join(notes)} :: else fi;")
     return found
 
 
@@ -228,6 +252,8 @@ class _Text:
         found = [("byte", member(kind)) for kind in layout.kinds if layout.several(kind)]
         found += [("int", member(name)) for name in sorted({n for c in calls for n in c.kept})]
         found += [("bool", f"with_{name}") for name in layout.overlaps()]
+        for condition in dict.fromkeys(condition for c in calls for condition in c.sometime):
+            found += [("bool", f"{level}_{layout.sometime(condition)}") for level in ("may", "must")]
         groups = dict.fromkeys(g for c in calls for g in c.latest)
         return found + [("bool", f"latest_{layout.group(group)}") for group in groups]
 
@@ -265,6 +291,9 @@ class _Text:
 
     def _judgements(self) -> list[str]:
         layout, lines = self.layout, []
+        if "note_moment();" in self.written.steps.always:
+            lines += ["/* What holds between two records of a thread: since its last one, or before. */"]
+            lines += ["inline note_moment() {", *(f"    {text}" for text in _moments(layout)), "}"]
         if "judge_end();" in self.written.steps.always:
             idle = every(f"(thread[{t}].depth == 0)" for t in range(layout.bounds.threads))
             lines += ["/* If the trace ends here. */", "inline judge_end() {"]

@@ -68,23 +68,15 @@ class Steps:
     # Which records there are.
 
     def _shapes(self, call: Call, entry: bool) -> Iterator[_Shape]:
+        layout = self.layout
         values = call.at_entry if entry else call.at_exit
-        for places in self._placed(call.held, {}):
+        for places in layout.placed(call.held):
             births = self._births(call, entry, places)
             for decided in product((True, False), repeat=len(births)):
                 born = frozenset(kind for kind, here in zip(births, decided, strict=True) if here)
                 for all_places in self._made(call, places, born):
                     for args, status, irql in product(values.args, values.statuses, values.irqls):
                         yield _Shape(call, entry, all_places, args, status, irql, born)
-
-    def _placed(self, kinds: tuple[str, ...], so_far: dict[str, int]) -> Iterator[dict[str, int]]:
-        if not kinds:
-            yield so_far
-            return
-        kind, parent = kinds[0], self.layout.spec.kinds[kinds[0]].parent
-        for place, above in enumerate(self.layout.parents[kind]):
-            if parent is None or so_far.get(parent, above) == above:
-                yield from self._placed(kinds[1:], {**so_far, kind: place})
 
     def _births(self, call: Call, entry: bool, places: dict[str, int]) -> dict[str, Birth]:
         cone, event = self.layout.cone, call.event(entry)
