@@ -67,8 +67,7 @@ INVARIANTS = (
         "no-callback-after-disable", "lg-no-callback-while-disabled", "every state between records"
     ),
     InvariantCase("disposed-while-held", "incoming-no-use-after-disposal", "received packets"),
-    InvariantCase("handed-over-untouched", "packet-autofree-handoff", "packets"),
-    InvariantCase("external-mdl-released", "lg-completion-exactly-once", "arguments"),
+    InvariantCase("external-mdl-released", "lg-completion-exactly-once", "packets, arguments"),
     InvariantCase("mapping-on-one-side", "role-server-only", "GPADLs"),
     InvariantCase("one-save-at-a-time", "save-no-nested-begin", "saving"),
 )
