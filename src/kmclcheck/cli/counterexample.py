@@ -13,6 +13,7 @@ import click
 from kmclcheck.cli.console import ColourMode, complain, say, wants_colour
 from kmclcheck.cli.exitcodes import ExitCode
 from kmclcheck.cli.finders import NAMES, bounds_of, finder
+from kmclcheck.cli.limits import BOUND_HELP, read_limits
 from kmclcheck.cli.nearest import did_you_mean
 from kmclcheck.cli.specs import load_specs
 from kmclcheck.cli.stories import as_itf, steps, write
@@ -65,7 +66,7 @@ class _Search:
 @click.option("--timeout", type=click.FloatRange(min=0), default=60.0, show_default=True, metavar="SECONDS")
 @click.option(
     "--bound", "bounds", multiple=True, metavar="NAME=N",
-    help="threads=2, depth=3 (calls inside one another), others=1 (objects of each kind), or KIND=1.",
+    help=BOUND_HELP,
 )  # fmt: skip
 @click.option("--unseen", is_flag=True, help="Accept traces whose callbacks are partly not recorded.")
 @click.option("--spec", multiple=True, metavar="PATH", help="A specification instead of the bundled one.")
@@ -90,9 +91,8 @@ def command(
     recorded. Of a rule for drivers it shows a library that keeps its guarantees, and the other way round.
     """
     specification = load_specs(spec)
-    search = _Search(
-        specification, engine, finder(engine), replace(_limits(bounds, specification), unseen=unseen), timeout
-    )
+    limits = replace(read_limits(bounds, specification), unseen=unseen)
+    search = _Search(specification, engine, finder(engine), limits, timeout)
     if (rule is None) == (folder is None):
         raise click.UsageError("name a rule, or a folder for all of them with --all")
     if witness and minimal_pair:
@@ -109,26 +109,6 @@ def command(
     if len(found) > 1 and format_ != "text":
         raise click.UsageError("a pair is told as text only")
     return _one(search, found, output, format_, ColourMode(colour))
-
-
-def _limits(bounds: tuple[str, ...], spec: Spec) -> Limits:
-    limits = Limits()
-    for text in bounds:
-        name, _, number = text.partition("=")
-        if not number.isdecimal() or not 1 <= int(number) <= 9:
-            raise click.UsageError(f"--bound {text}: wanted is NAME=N with a number from 1 to 9")
-        if name == "threads":
-            limits = replace(limits, threads=int(number))
-        elif name == "depth":
-            limits = replace(limits, depth=int(number))
-        elif name == "others":
-            limits = replace(limits, others=int(number))
-        elif name in spec.kinds and name != "thread":
-            limits = replace(limits, objects=(*limits.objects, (name, int(number))))
-        else:
-            known = ["threads", "depth", "others", *(k for k in spec.kinds if k != "thread")]
-            raise click.UsageError(f"--bound {text}: nothing is called {name!r}{did_you_mean(name, known)}")
-    return limits
 
 
 def _one(

@@ -29,6 +29,7 @@ _COMMANDS = {
         "kmclcheck.cli.explain_open",
         "Tell what a trace may have missed where a rule is open.",
     ),
+    "export": ("kmclcheck.cli.export", "Write the specification for other tools."),
     "graph": ("kmclcheck.cli.graph", "Write the state graphs of machines."),
     "prove": ("kmclcheck.cli.prove", "Prove what is claimed to follow from the rules."),
     "repair": (
