@@ -14,10 +14,11 @@ from kmclcheck.cli.exitcodes import ExitCode
 from kmclcheck.cli.finders import NAMES, finder
 from kmclcheck.cli.nearest import did_you_mean
 from kmclcheck.cli.specs import load_specs
-from kmclcheck.cli.stories import as_itf, steps, write
+from kmclcheck.cli.stories import as_itf, write
 from kmclcheck.cli.writing import text_output
 from kmclcheck.engines.question import Finder, Limits, Question
 from kmclcheck.engines.shortest import Judge, Outcome, answer, info, judged_with
+from kmclcheck.engines.story import steps
 from kmclcheck.model.event import End, Event
 from kmclcheck.model.spec import Spec
 from kmclcheck.report.describe import plural

@@ -24,7 +24,7 @@ def command(machine: str, format_: str, output: str | None, loops: bool, spec: t
     Nodes are the values of the field; an edge is an event with its guard. Values at a birth and values in
     which the object has ended are marked.
     """
-    from kmclcheck.engines.explore.graph_text import WRITERS
+    from kmclcheck.diagrams.graph_text import WRITERS
     from kmclcheck.engines.explore.graphs import machine_name, state_graph, without_loops
 
     specification = load_specs(spec)
