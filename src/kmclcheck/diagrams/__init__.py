@@ -1,1 +1,1 @@
-"""Pictures from the specification and from traces: pure text, nothing is drawn by other programs unless asked."""
+"""Pictures from the specification and from traces: pure text, made without the help of other programs."""
