@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
@@ -12,9 +12,6 @@ from kmclcheck.cli.nearest import did_you_mean
 from kmclcheck.cli.specs import load_specs
 from kmclcheck.cli.writing import text_output
 from kmclcheck.model.spec import Spec
-
-if TYPE_CHECKING:
-    import networkx as nx
 
 SUFFIXES = {"dot": ".dot", "mermaid": ".mmd", "graphml": ".graphml", "json": ".json", "svg": ".svg"}
 
@@ -76,7 +73,7 @@ def _by_suffix(output: str | None) -> str:
     return next((name for name, one in SUFFIXES.items() if one == suffix), "dot")
 
 
-def _text(spec: Spec, graphs: list[nx.MultiDiGraph], format_: str, layout: str) -> str:
+def _text(spec: Spec, graphs: list[Any], format_: str, layout: str) -> str:
     from kmclcheck.diagrams.dot_layout import DotError, dot_layout
     from kmclcheck.diagrams.graph_text import WRITERS
     from kmclcheck.diagrams.names import short_names

@@ -78,10 +78,11 @@ _RULES = """
 .kd .grid { stroke: $faint; stroke-width: 0.6; }
 .kd .row { font-size: 11px; }
 .kd .small { font-size: 10px; fill: $dim; }
+.kd .value { font-size: 10px; }
 .kd .lane { font-size: 11px; font-weight: bold; }
 .kd .bar { fill: $state; stroke: $line; stroke-width: 1; }
 .kd .bar.callback { stroke-dasharray: 3 2; }
-.kd .bar.fault { fill: $fault; stroke: $fault; }
+.kd .bar.fault { fill: $fault; stroke: $fault; stroke-dasharray: none; }
 .kd .faultrow { fill: $faultground; }
 .kd text.fault { fill: $fault; font-weight: bold; }
 .kd .faultmark { fill: none; stroke: $fault; stroke-width: 2; }
