@@ -178,7 +178,8 @@ def _picture(spec: Spec, one: Outcome, records: Records) -> str:
     if finding is not None:
         # Records are numbered by their lines.
         index = None if finding.event is None else finding.event.line - 1
-        fault = Fault(headline(finding, spec.rules[finding.rule]), index)
+        thing = f"{finding.object.kind} {finding.object.handle:#x}"
+        fault = Fault(headline(finding, spec.rules[finding.rule]), index, thing)
     story = steps(spec, records.events, records.end)
     return lane_picture(spec, story, _title(one), fault=fault, end=records.end)
 

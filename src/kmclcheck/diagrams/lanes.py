@@ -36,10 +36,14 @@ _AXIS = ("record", "time", "thread")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong, and at which record, counted from 0; ``None`` for the end of the trace."""
+    """What is wrong, and at which record, counted from 0; ``None`` for the end of the trace.
+
+    ``object`` is what it is about, named as in the states, such as ``gpadl 0x1``.
+    """
 
     text: str
     index: int | None
+    object: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ def lane_picture(
     """
     first, last = _clip(len(story), fault, most)
     if fault is not None and (fault.index is None or not first <= fault.index < last):
-        fault = Fault(fault.text, None)
+        fault = Fault(fault.text, None, fault.object)
     lines = tuple(wrap(fault.text, _SIZE, _WORDS / 1.2)) if fault is not None else ()
     trace = _Trace(spec, story, calls(spec, [s.event for s in story]), first, last, fault, lines)
     lanes, hidden = _lanes(trace, by)
@@ -121,7 +125,7 @@ def lane_picture(
     left += 20
     width = left + sum(lane.width + _LANE_GAP for lane in lanes)
     bottom = trace.y(last)
-    closing = _closing(end) if end is not End.STOPPED else ""
+    closing = f"the trace ends: {end.value}" if end is not End.STOPPED and last == len(story) else ""
     at_end = lines if fault is not None and fault.index is None else ()
     body = [label(0, 14, cut(name, 15, max(width, 300.0)), "heading"), '<g transform="translate(0 24)">']
     body += _rows(trace, words, axis, stops, width)
@@ -156,10 +160,6 @@ def _clip(count: int, fault: Fault | None, most: int) -> tuple[int, int]:
     last = count if fault is None or fault.index is None else min(count, fault.index + 1)
     first = max(0, last - most)
     return first, min(count, first + most)
-
-
-def _closing(end: End) -> str:
-    return f"the trace ends: {end.value}"
 
 
 def _notes(trace: _Trace, hidden: int) -> list[str]:
@@ -230,17 +230,29 @@ def _lanes(trace: _Trace, by: str) -> tuple[list[_Lane], int]:
     # A thread is an object of some specifications; its fields are flags, seldom news.
     objects = [name for name in named if name.split()[0] in order]
     objects = [name for name in objects if (by == "object" and _in(trace, name)) or _bands(trace, name)]
-    objects.sort(key=lambda name: order[name.split()[0]])
     hidden = max(0, len(objects) - _OBJECTS)
+    objects = sorted(objects, key=lambda name: _weight(trace, name), reverse=True)[:_OBJECTS]
+    objects.sort(key=lambda name: (order[name.split()[0]], list(named).index(name)))
     lanes = []
     if by == "thread":
         for thread in dict.fromkeys(call.thread for call in trace.all_calls):
             lane = _made(trace, thread, (), [c for c in trace.all_calls if c.thread == thread])
             if lane.calls:
                 lanes.append(lane)
-    for name in objects[:_OBJECTS]:
+    for name in objects:
         lanes.append(_made(trace, name, _bands(trace, name), _in(trace, name) if by == "object" else []))
     return lanes, hidden
+
+
+def _weight(trace: _Trace, name: str) -> tuple[bool, int]:
+    """Return how much an object matters: the one at fault first, then those that were named last."""
+    seen = [
+        number
+        for call in _in(trace, name)
+        for number in (call.first, call.last)
+        if number is not None and number < trace.last
+    ]
+    return trace.fault is not None and name == trace.fault.object, max(seen, default=-1)
 
 
 def _in(trace: _Trace, name: str) -> list[Call]:
