@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from itertools import combinations
 
 import networkx as nx
 
 from kmclcheck.diagrams.layout import Box, Point
+from kmclcheck.diagrams.measure import text_width
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -93,3 +95,48 @@ def inside(point: Point, box: Box, margin: float = 0.5) -> bool:
     """Return whether a point is in the box and not just on its edge."""
     x, y = point
     return box.left + margin < x < box.right - margin and box.top + margin < y < box.bottom - margin
+
+
+# Sizes of text by class, as the style has them; bold ones are wider.
+_SIZES = {
+    "heading": 15, "doc": 11, "name": 12, "tag": 9, "key": 10, "line": 11, "row": 11, "small": 10,
+    "value": 10, "lane": 11,
+}  # fmt: skip
+_BOLD = {"heading", "name", "lane"}
+
+
+def text_boxes(svg: str) -> list[tuple[str, Box]]:
+    """Return every line of text with the room it takes in the picture."""
+    found: list[tuple[str, Box]] = []
+
+    def walk(element: ElementTree.Element, dx: float, dy: float) -> None:
+        moved = element.get("transform")
+        if moved is not None:
+            x, y = moved.removeprefix("translate(").removesuffix(")").split()
+            dx, dy = dx + float(x), dy + float(y)
+        if element.tag == f"{SVG}text":
+            (text,) = texts(ElementTree.tostring(element, encoding="unicode"))
+            kinds = element.get("class", "").split()
+            (size,) = [_SIZES[kind] for kind in kinds if kind in _SIZES]
+            width = text_width(text, size, bold=bool(_BOLD & set(kinds)) or "fault" in kinds)
+            left = dx + float(element.get("x", "0"))
+            middle = left if {"name", "tag"} & set(kinds) else left + width / 2
+            found.append((text, Box(middle, dy + float(element.get("y", "0")) - size * 0.3, width, size)))
+        for child in element:
+            walk(child, dx, dy)
+
+    walk(ElementTree.fromstring(svg), 0.0, 0.0)
+    return found
+
+
+def misplaced(svg: str) -> list[str]:
+    """Return what is wrong with the text of a picture: lines that overlap, or do not lie within it."""
+    root = ElementTree.fromstring(svg)
+    width, height = float(root.get("width", "0")), float(root.get("height", "0"))
+    boxes = text_boxes(svg)
+    wrong = [
+        text for text, box in boxes if box.left < 0 or box.right > width or box.top < 0 or box.bottom > height
+    ]
+    return wrong + [
+        f"{one} / {other}" for (one, box), (other, second) in combinations(boxes, 2) if box.meets(second)
+    ]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from typing import Literal
 
 import networkx as nx
 import pytest
@@ -34,6 +35,7 @@ from tests.support.pictures import (
     flag_machine,
     inside,
     machine,
+    misplaced,
     on_curve,
     texts,
     tooltips,
@@ -109,6 +111,14 @@ def test_lines_begin_and_end_at_their_states() -> None:
                 assert any(
                     box.left < x < box.right and abs(abs(y - box.y) - box.height / 2) < 0.1 for x, y in ends
                 )
+
+
+def test_texts_do_not_overlap() -> None:
+    names = short_names(kmcl())
+    for graph in bundled():
+        for one in (graph, without_loops(graph)):
+            assert misplaced(state_diagram([one], names)) == [], graph.name
+    assert misplaced(state_diagram(bundled(), names)) == []
 
 
 def test_labels_hold_their_text() -> None:
@@ -359,6 +369,7 @@ def record(number: int, name: str, phase: Phase, tid: int = 16, **args: int) -> 
     return Event(name, phase, args, time=number * 1000, pid=4, tid=tid, line=number)
 
 
+@functools.cache
 def story(packets: int = 1) -> list[Step]:
     made = [
         replace(record(1, "VmbChannelAllocate", Phase.CALL), args={"IsServer": 0}),
@@ -404,6 +415,16 @@ def test_lanes_of_threads() -> None:
     # A call is in the lane of its thread only.
     bars = [tip for tip in tooltips(svg) if " on thread " in tip]
     assert len(bars) == len(set(bars)) == 5
+
+
+@pytest.mark.parametrize("by", ["object", "thread"])
+@pytest.mark.parametrize(
+    "fault", [None, FAULT, replace(FAULT, index=None), replace(FAULT, text="words " * 40)]
+)
+def test_texts_of_lanes_do_not_overlap(by: Literal["object", "thread"], fault: Fault) -> None:
+    for packets, most in ((1, 60), (20, 60), (20, 12)):
+        svg = lane_picture(kmcl(), story(packets), "a title", fault=fault, end=End.HUNG, by=by, most=most)
+        assert misplaced(svg) == []
 
 
 def test_fault_at_the_end() -> None:
