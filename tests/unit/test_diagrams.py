@@ -19,7 +19,7 @@ import pytest
 from kmclcheck.diagrams import dot_layout as dot
 from kmclcheck.diagrams.arrows import Forbidden, Use, life_rows
 from kmclcheck.diagrams.dot_layout import DotError, dot_layout
-from kmclcheck.diagrams.lanes import Fault, lane_picture
+from kmclcheck.diagrams.lanes import Fault, lane_picture, rule_fields
 from kmclcheck.diagrams.layout import Item, Link, place
 from kmclcheck.diagrams.measure import cut, text_width, wrap
 from kmclcheck.diagrams.names import ShortNames, short_names
@@ -407,6 +407,12 @@ def test_lanes_of_objects() -> None:
     assert "VmbChannelCleanup on thread 4.10, records 9 to 9, no return" in tips
     assert "channel 0x10100: life is Opening" in tips
     assert "bar callback" in classes(svg, "rect")
+
+
+def test_fields_in_focus_have_a_band() -> None:
+    assert "window" not in texts(lane_picture(kmcl(), story(), "t"))
+    assert "window" in texts(lane_picture(kmcl(), story(), "t", focus={("channel", "window")}))
+    assert ("channel", "life") in rule_fields(kmcl().rules["channel-cleanup-disabled"])
 
 
 def test_lanes_of_threads() -> None:
