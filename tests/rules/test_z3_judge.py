@@ -18,7 +18,7 @@ from kmclcheck.engines.symbolic.trace.run import Run
 from kmclcheck.model.finding import VerdictKind
 from kmclcheck.speclang import bundled_spec
 from kmclcheck.traces import read_text
-from tests.support.engines import Case, answer, contrast
+from tests.support.engines import Case, answer, contrast, run
 from tests.support.write_samples import FOLDER
 
 SPEC = bundled_spec()
@@ -53,6 +53,11 @@ ALLOCATE = "call VmbChannelAllocate tid=4 ParentDeviceObject=0x1000 IsServer=0\n
 DISABLE = "call VmbChannelDisable tid=4 Channel=0x10\nret VmbChannelDisable tid=4\n"
 DISABLING = DISABLE.replace("ret", SUSPENDED + CLOSED + "ret")
 CLEANUP = "call VmbChannelCleanup tid=4 Channel=0x10\n"
+CONFIGURE = "call VmbChannelInitSetMaximumPacketSize tid=4 Channel=0x10 PacketSize=64\n"
+OWN = "call VmbPacketAllocate tid=4 Channel=0x10\nret VmbPacketAllocate tid=4 return=0x20\n"
+USE = "call VmbPacketGetPointer tid=4 PacketObject=0x20\n"
+SAVING = "call VmbChannelSaveContinue tid=4 Channel=0x10 SaveBufferSize=4096\n"
+SAVED = "in EvtVmbChannelSavePacket tid=8 Channel=0x10 Packet=0x20 SaveBufSize=0 BytesNeededValue=0\n"
 SHARE = "call VmbChannelCreateGpadlFromBuffer tid=4 Channel=0x10 Flags=0 Buffer=0x1000 ByteCount=4096\n"
 
 RELATED = {
@@ -63,6 +68,10 @@ RELATED = {
     "free": ("packet-free-when-ready", SEND + FAILED + FREE, PASS),
     # If an Enable overlapped the Disable, the documents leave open which came last; else it is Disabled.
     "cleanup": ("channel-cleanup-disabled", OPENED + STARTED + DISABLING + CLEANUP, PASS),
+    "configure": ("init-before-enable", OPENED + STARTED + DISABLING + CONFIGURE, PASS),
+    # Sent, it is the library's, or freed where the documents leave that open; else it is the driver's.
+    "use": ("packet-no-use-after-free", OWN + SEND + UNTOLD + USE, PASS),
+    "save": ("lg-save-packet-window", SEND + SENT + SAVING + SAVED, PASS),
     # A closed client is Disabled and a closed server Enabled; it is one of them.
     "share": ("gpadl-create-when-open", OPENED + CLOSED + SHARE, FAIL),
 }
@@ -78,11 +87,19 @@ def test_z3_sees_relations_that_the_monitor_does_not(name: str) -> None:
     assert verdicts(MIDLIFE + text)[rule] is expected
 
 
+def test_what_holds_for_a_client_and_for_a_server_needs_no_role() -> None:
+    """The role is not known any more after a fault that has to do with it."""
+    case = run(1, seed=2)
+    found = contrast(answer(MONITOR, case), answer("z3", case), sharper=True)
+    assert (found.differences, found.decided) == ([], {"lg-disable-returns-disabled": "pass"})
+
+
 @pytest.mark.parametrize(
     ("rule", "text"),
     [
         ("lg-completion-exactly-once", COMPLETED),
         ("packet-free-when-ready", SEND + UNTOLD + FREE),
+        ("packet-no-use-after-free", SEND + FREE + USE.replace("0x20", "0x28")),
         ("channel-cleanup-disabled", DISABLE + CLEANUP),
         ("gpadl-create-when-open", SHARE),
     ],
