@@ -181,10 +181,11 @@ def table(rows: dict[tuple[str, str], Row]) -> str:
     told = [text for row in rows.values() for text in row.told]
     lines += ["", f"Traces on which an engine contradicts the monitor, or gives up: {len(told) or 'none'}."]
     lines += [f"* {text}" for text in told]
-    uncounted = sum(row.uncounted for row in rows.values())
-    lines.append(
-        f"Traces with the same verdicts, decided or left open at other numbers of places: {uncounted}."
-    )
+    lines += ["", "Traces with the same verdicts, decided or left open at other numbers of places: "]
+    uncounted: Counter[str] = Counter()
+    for (_, engine), row in rows.items():
+        uncounted[engine] += row.uncounted
+    lines[-1] += ", ".join(f"{engine} {count}" for engine, count in uncounted.items()) + "."
     return "\n".join([*lines, *_sharper(rows.values())])
 
 
