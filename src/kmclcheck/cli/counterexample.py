@@ -195,19 +195,16 @@ def _proof(search: _Search, one: Outcome) -> str:
 def _not_found(search: _Search, one: Outcome) -> str:
     what = "witness" if one.question.witness else "counterexample"
     limits = search.limits.text()
-    never = one.exhausted
     if not one.question.witness and find_spec("z3") is not None:
         from kmclcheck.engines.analysis import implying
 
         by = implying(search.spec, one.question.rule, bounds_of(search.limits), search.seconds)
-        if by:
+        if by is not None:
             return (
                 f"{one.question.rule}: cannot be broken alone: whatever breaks it, with {limits}, breaks "
                 f"{' or '.join(by)} too (proved)"
             )
-        # That nothing at all breaks it is proved if no other rule is needed for the proof.
-        never = never or by is not None
-    if never:
+    if one.exhausted:
         return f"{one.question.rule}: there is no {what} of any length with {limits}"
     reason = f" ({one.why})" if one.why else ""
     return (

@@ -107,6 +107,13 @@ class Books:
             if not self.opened[rule]:
                 self.open(rule, reason)
 
+    def doubt(self, rules: Iterable[Rule], reason: str) -> None:
+        """Leave open what was decided of rules so far, but for those of which a finding stands."""
+        broken = {finding.rule for finding in self.findings}
+        for rule in rules:
+            if rule.id not in broken and self.decided[rule.id]:
+                self.open(rule.id, reason, self.decided.pop(rule.id))
+
     def verdicts(self) -> tuple[Verdict, ...]:
         """Return a verdict for every rule, in the order of the specification."""
         return tuple(self._verdict(rule.id) for rule in self.rules)

@@ -373,5 +373,7 @@ class Run:
             # That events are missing somewhere is said only at the end.
             self.lose("somewhere in the trace")
             doubtful = [f for f in self.books.findings if not is_local(self.books.told[f.index].check)]
-            self.books.withdraw(doubtful, "events were lost somewhere in the trace")
+            reason = self.objects.cause()
+            self.books.withdraw(doubtful, reason)
+            self.books.doubt([r for r in self.plan.rules if not all(map(is_local, r.checks))], reason)
         self.rules.finish()
