@@ -116,6 +116,16 @@ def test_what_cannot_be_broken(tmp_path: Path, capsys: pytest.CaptureFixture[str
     spec = tmp_path / "never.kmcl"
     spec.write_text(NEVER, encoding="utf-8")
     assert run(["counterexample", "file-not-gone", "--spec", str(spec)]) == 3
+    assert "file-not-gone: can never be broken (proved, with 2 threads" in out(capsys)
+
+
+def test_what_cannot_be_broken_without_a_solver(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kmclcheck.cli.counterexample.find_spec", lambda name: None)
+    spec = tmp_path / "never.kmcl"
+    spec.write_text(NEVER, encoding="utf-8")
+    assert run(["counterexample", "file-not-gone", "--spec", str(spec)]) == 3
     assert "there is no counterexample of any length with 2 threads" in out(capsys)
 
 

@@ -107,7 +107,7 @@ LINES = """\
 
 @pytest.mark.parametrize(("lost", "expected"), [("false", PASS), ("true", OPEN)])
 def test_a_loss_that_is_told_at_the_end(lost: str, expected: VerdictKind) -> None:
-    """What lost events may have changed has not passed; the IRQL of a call is its own, whatever is missing."""
+    """What lost events may have changed has not passed; the IRQL of a call is its own all the same."""
     reader = open_bytes((LINES % lost).encode(), "jsonl")
     by_rule = {v.rule: v.kind for v in judge(SPEC, RULES, reader.info, reader, 60.0).verdicts}
     assert by_rule["channel-cleanup-disabled"] is by_rule["channel-cleaned-up"] is expected

@@ -200,10 +200,8 @@ def _not_found(search: _Search, one: Outcome) -> str:
 
         by = implying(search.spec, one.question.rule, bounds_of(search.limits), search.seconds)
         if by is not None:
-            return (
-                f"{one.question.rule}: cannot be broken alone: whatever breaks it, with {limits}, breaks "
-                f"{' or '.join(by)} too (proved)"
-            )
+            how = f"cannot be broken alone: whatever breaks it breaks {' or '.join(by)} too"
+            return f"{one.question.rule}: {how if by else 'can never be broken'} (proved, with {limits})"
     if one.exhausted:
         return f"{one.question.rule}: there is no {what} of any length with {limits}"
     reason = f" ({one.why})" if one.why else ""

@@ -232,7 +232,7 @@ class _Recorder:
             return found
         store = self.monitor.store
         # Parents first: the number of an object may count within its parent.
-        for kind in sorted(decl.objects, key=self._depth):
+        for kind in sorted(decl.objects, key=self.spec.depth):
             handle = self.monitor.run.handle(event, decl.objects[kind])
             if not handle:
                 continue
@@ -300,10 +300,6 @@ class _Recorder:
                 return None
             thing = known
         return replace(thing, life=self._lives.get(thing, 0))
-
-    def _depth(self, kind: str) -> int:
-        parent = self.spec.kinds[kind].parent
-        return 0 if parent is None else 1 + self._depth(parent)
 
 
 def lines(places: Iterable[Place]) -> list[str]:

@@ -264,7 +264,7 @@ class _Cutter:
         for thing in self.family:
             things[thing] = None
         groups: dict[tuple[str, Thing | None], list[Thing]] = {}
-        ordered = sorted(things, key=lambda t: self._depth(t.kind))
+        ordered = sorted(things, key=lambda t: self.spec.depth(t.kind))
         for thing in ordered:
             groups.setdefault((thing.kind, self._above(thing, ordered)), []).append(thing)
         self._most: dict[str, int] = {}
@@ -297,10 +297,6 @@ class _Cutter:
 
     def _counts(self, places: dict[Thing, int]) -> tuple[tuple[str, int], ...]:
         return tuple(sorted((kind, most) for kind, most in self._most.items()))
-
-    def _depth(self, kind: str) -> int:
-        parent = self.spec.kinds[kind].parent
-        return 0 if parent is None else 1 + self._depth(parent)
 
     def _thread(self, at: int) -> object:
         event = self.record.notes[at].event

@@ -80,6 +80,12 @@ class EventDecl:
     record: bool = False
     unordered: bool = False
 
+    def is_output(self, param: str) -> bool:
+        """Return whether the library fills the parameter in, or changes it."""
+        if param == "Return":
+            return True
+        return any(p.name == param and p.direction is not Direction.IN for p in self.params)
+
     @property
     def entry(self) -> Phase:
         if self.record:
@@ -287,3 +293,23 @@ class Spec:
     prelude: dict[str, str] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     invariants: dict[str, Invariant] = field(default_factory=dict)
+
+    def ancestors(self, kind: str) -> list[str]:
+        """Return the kinds that stand above one, nearest first."""
+        parent = self.kinds[kind].parent
+        return [] if parent is None else [parent, *self.ancestors(parent)]
+
+    def depth(self, kind: str) -> int:
+        """Return how many kinds stand above one."""
+        return len(self.ancestors(kind))
+
+    def unknown_at_call(self, decl: EventDecl, param: str) -> bool:
+        """Return whether only the return of a call tells the parameter.
+
+        A handle that is passed by value is known at the call, even where the object begins only there.
+        """
+        for one in decl.params:
+            if one.name == param and param != "Return":
+                by_value = one.kind is not None and one.type == self.kinds[one.kind].handle_type
+                return one.direction is Direction.OUT and not by_value
+        return True

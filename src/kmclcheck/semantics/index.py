@@ -198,14 +198,10 @@ def _find_slots(spec: Spec, index: EventIndex) -> None:
         if kind in named and parent and spec.kinds[kind].scoped:
             wanted.add(parent)
 
-    def depth(kind: str) -> int:
-        parent = spec.kinds[kind].parent
-        return 0 if parent is None else 1 + depth(parent)
-
     index.uses_thread = "thread" in wanted
     wanted.discard("thread")
-    index.slots = tuple(sorted(wanted, key=lambda k: (depth(k), k)))
-    index.primary = max(named, key=lambda k: (depth(k), k), default=None)
+    index.slots = tuple(sorted(wanted, key=lambda k: (spec.depth(k), k)))
+    index.primary = max(named, key=lambda k: (spec.depth(k), k), default=None)
 
 
 def _tracked(events: dict[EventKind, EventIndex]) -> frozenset[str]:

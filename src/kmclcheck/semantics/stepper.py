@@ -17,7 +17,7 @@ from kmclcheck.semantics.evaluate import UNSET, NumberValue, added, birth_number
 from kmclcheck.semantics.index import EventIndex, FieldLines, SpecIndex, expressions, latest_groups
 from kmclcheck.semantics.stepper_ledger import Fault, Ledger, Report
 from kmclcheck.semantics.stepper_recording import Records, is_dead
-from kmclcheck.semantics.stepper_scene import Scene, is_output
+from kmclcheck.semantics.stepper_scene import Scene
 from kmclcheck.semantics.stepper_stacks import leave
 from kmclcheck.semantics.stepper_world import Frame, Thing, Thread, World
 from kmclcheck.semantics.transition import move, quarantine
@@ -348,7 +348,7 @@ class Stepper:
                 continue
             handle = scene.value(named[kind])
             held = frame.held.get(kind) if frame is not None else None
-            output = is_output(decl, named[kind])
+            output = decl.is_output(named[kind])
             if held is not None and not (held.passing and handle):
                 thing = held
             elif handle is None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from kmclcheck.model.event import Event
 from kmclcheck.model.expr import AnyChild, Expr, FieldIn, Inside, Latest, OpenFrame, Overlapped, Sometime
-from kmclcheck.model.spec import EventDecl
 from kmclcheck.semantics.evaluate import NumberValue, evaluate, is_success
 from kmclcheck.semantics.stepper_world import Frame, Thing, Thread, World
 from kmclcheck.semantics.truth import FALSE, MISSING, TRUE, Possible, Truth4, invert, unknown
@@ -136,8 +135,3 @@ class Scene:
         level = self.frame.latch.get(atom.condition, MISSING)
         # Without thread ids the last record of the frame's own thread is not known.
         return level if self.thread.identified else max(level, MISSING)
-
-
-def is_output(decl: EventDecl, param: str) -> bool:
-    """Return whether the library fills the parameter in."""
-    return param == "Return" or any(p.name == param and p.direction.value != "in" for p in decl.params)

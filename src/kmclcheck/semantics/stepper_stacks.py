@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kmclcheck.model.event import Event
 from kmclcheck.semantics.index import EventIndex
-from kmclcheck.semantics.stepper_scene import Scene, is_output
+from kmclcheck.semantics.stepper_scene import Scene
 from kmclcheck.semantics.stepper_world import Frame, Thread, World
 
 
@@ -67,7 +67,7 @@ def _fits(world: World, event: Event, index: EventIndex, frame: Frame) -> bool:
         return False
     for kind, param in index.decl.objects.items():
         handle = Scene(world, event, None, None).value(param)
-        if handle is None or is_output(index.decl, param):
+        if handle is None or index.decl.is_output(param):
             continue
         held = frame.held.get(kind)
         if held is not None and not held.passing and held.handle != handle:

@@ -70,10 +70,10 @@ class Choices:
             decl = spec.events[name]
             births = [(k.name, b.event) for k in spec.kinds.values() for b in k.births if b.event[0] == name]
             for kind, event in births:
-                if event[1] is decl.exit and is_output(spec, decl, decl.objects[kind]):
+                if event[1] is decl.exit and spec.unknown_at_call(decl, decl.objects[kind]):
                     self._born[name] = kind, decl.objects[kind]
             entry = self.entries[name] = Entry(decl)
-            entry.wanted = [(k, p) for k, p in decl.objects.items() if not is_output(spec, decl, p)]
+            entry.wanted = [(k, p) for k, p in decl.objects.items() if not spec.unknown_at_call(decl, p)]
             for kind, param in entry.wanted:
                 sort = spec.kinds[kind]
                 # Storage that an object begins in is named by the call already.
@@ -181,23 +181,11 @@ def _unlike(meanings: Meanings) -> list[str]:
     for name, decl in spec.events.items():
         if (name, True) in meanings.events:
             groups = frozenset(group for group in asked if name in group)
-            handles = tuple((kind, is_output(spec, decl, param)) for kind, param in decl.objects.items())
+            handles = tuple((kind, spec.unknown_at_call(decl, param)) for kind, param in decl.objects.items())
             same = tuple(meanings.lines[name, entry].meaning() for entry in (True, False))
             key = decl.callback, decl.returns == "NTSTATUS", decl.recorded_when, groups, handles, same
             found.setdefault(key, name)
     return list(found.values())
-
-
-def is_output(spec: Spec, decl: EventDecl, param: str) -> bool:
-    """Return whether the library fills the parameter in.
-
-    A handle that is passed by value is known at the call, even where the object begins only there.
-    """
-    for one in decl.params:
-        if one.name == param and param != "Return":
-            by_value = one.kind is not None and one.type == spec.kinds[one.kind].handle_type
-            return one.direction is Direction.OUT and not by_value
-    return True
 
 
 def _values(spec: Spec, decl: EventDecl, entry: bool, meanings: Meanings) -> Values:

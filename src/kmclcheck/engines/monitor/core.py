@@ -321,6 +321,12 @@ class Monitor:
         if self.run.info.lost_anywhere and not self._every_event_lossy:
             # The trace said only at its end that events are missing somewhere.
             self.run.forget_all("somewhere in the trace")
+            reason = "events were lost (somewhere in the trace)"
             doubtful = [f for f in self.ledger.findings if not local(self.ledger.evidence[f.index].check)]
-            self.ledger.withdraw(doubtful, "events were lost somewhere in the trace")
+            self.ledger.withdraw(doubtful, reason)
+            sure = {f.rule for f in self.ledger.findings}
+            self.ledger.doubt(
+                (r.id for r in self.ledger.rules if r.id not in sure and not all(map(local, r.checks))),
+                reason,
+            )
         self.endings.trace_ended()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from kmclcheck.engines.monitor.context import Context
@@ -146,6 +147,13 @@ class Ledger:
                 kind = VerdictKind.NOT_EXERCISED
             found.append(Verdict(rule.id, kind, decided, opened, reason))
         return found
+
+    def doubt(self, rules: Iterable[str], reason: str) -> None:
+        """Count as open what was decided of these rules so far."""
+        for rule in rules:
+            decided = self.decided.pop(rule, 0)
+            if decided:
+                self.open(rule, reason, decided)
 
     def withdraw(self, findings: list[Finding], reason: str) -> None:
         """Take findings back that another order, or lost events, might remove."""

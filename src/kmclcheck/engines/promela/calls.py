@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from kmclcheck.engines.promela.bounds import UnsupportedError
-from kmclcheck.engines.promela.cone import Cone, ancestors, depth, is_made, is_output
+from kmclcheck.engines.promela.cone import Cone, is_made
 from kmclcheck.model import expr as e
 from kmclcheck.model.spec import EventDecl, EventKind
 
@@ -65,7 +65,7 @@ def call_of(cone: Cone, name: str) -> Call:
     """Return what a model needs to know of a function or callback."""
     spec = cone.spec
     decl = spec.events[name]
-    named = [kind for kind, param in decl.objects.items() if not is_output(spec, decl, param)]
+    named = [kind for kind, param in decl.objects.items() if not spec.unknown_at_call(decl, param)]
     exits = decl.name, decl.exit
     made = [
         kind
@@ -76,13 +76,13 @@ def call_of(cone: Cone, name: str) -> Call:
         raise UnsupportedError(f"{name} makes two objects, which a Promela model cannot express")
     held = set(named)
     for kind in named:
-        held |= set(ancestors(spec, kind))
+        held |= set(spec.ancestors(kind))
     nodes = [node for expr in cone.conditions(exits) for node in e.walk(expr)]
     read = _arguments(cone, exits)
     handles = set(decl.objects.values())
     filled = _filled(cone, decl, read | _arguments(cone, (name, decl.entry)))
-    outs = {p for p in read if is_output(spec, decl, p)}
-    primary = max(decl.objects, key=lambda k: (depth(spec, k), k), default=None)
+    outs = {p for p in read if spec.unknown_at_call(decl, p)}
+    primary = max(decl.objects, key=lambda k: (spec.depth(k), k), default=None)
     return Call(
         decl,
         _by_depth(cone, named),
@@ -138,7 +138,7 @@ def _may(guard: e.Expr) -> bool:
 
 
 def _by_depth(cone: Cone, kinds: Iterable[str]) -> Names:
-    return tuple(sorted(kinds, key=lambda k: (depth(cone.spec, k), k)))
+    return tuple(sorted(kinds, key=lambda k: (cone.spec.depth(k), k)))
 
 
 def _terms(cone: Cone, event: EventKind) -> list[e.Term]:
@@ -185,7 +185,7 @@ def _values(cone: Cone, decl: EventDecl, entry: bool) -> Values:
     mine = {
         name: sorted(values) or [0]
         for name, values in sorted(args.items())
-        if name not in handles and is_output(cone.spec, decl, name) is not entry
+        if name not in handles and cone.spec.unknown_at_call(decl, name) is not entry
     }
     return Values(
         tuple(tuple(zip(mine, values, strict=True)) for values in product(*mine.values())),

@@ -340,29 +340,6 @@ def _fixed(spec: Spec) -> dict[Field, frozenset[str]]:
     return found
 
 
-def depth(spec: Spec, kind: str) -> int:
-    """Return how many kinds stand above one."""
-    return len(ancestors(spec, kind))
-
-
-def ancestors(spec: Spec, kind: str) -> list[str]:
-    """Return the kinds that stand above one, nearest first."""
-    parent = spec.kinds[kind].parent
-    return [] if parent is None else [parent, *ancestors(spec, parent)]
-
-
-def is_output(spec: Spec, decl: EventDecl, param: str) -> bool:
-    """Return whether the library fills the parameter in.
-
-    A handle that is passed by value is known at the call, even where the object begins only there.
-    """
-    for one in decl.params:
-        if one.name == param and param != "Return":
-            by_value = one.kind is not None and one.type == spec.kinds[one.kind].handle_type
-            return one.direction is Direction.OUT and not by_value
-    return True
-
-
 def is_made(decl: EventDecl, kind: str) -> bool:
     """Return whether the library makes the object: of its handle, or in storage that the caller gives."""
     param = decl.objects[kind]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from kmclcheck.engines.promela.bounds import Bounds
 from kmclcheck.engines.promela.calls import Call
-from kmclcheck.engines.promela.cone import Cone, depth
+from kmclcheck.engines.promela.cone import Cone
 from kmclcheck.engines.promela.text import Bool, every, member, negation, union
 from kmclcheck.model.expr import Expr
 from kmclcheck.model.spec import Spec
@@ -38,7 +38,7 @@ class Layout:
     moments: dict[Expr, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.kinds = tuple(sorted(self.cone.kinds, key=lambda k: (depth(self.spec, k), k)))
+        self.kinds = tuple(sorted(self.cone.kinds, key=lambda k: (self.spec.depth(k), k)))
         for kind in self.kinds:
             above = self.spec.kinds[kind].parent
             places: list[int | None] = [None] if above is None else list(range(len(self.parents[above])))

@@ -26,7 +26,7 @@ from kmclcheck.model.expr import (
     Term,
     walk,
 )
-from kmclcheck.model.spec import Birth, Check, Direction, EventDecl, EventKind, Rule, Spec, Transition
+from kmclcheck.model.spec import Birth, Check, EventKind, Rule, Spec, Transition
 
 Field = tuple[str, str]
 
@@ -297,11 +297,6 @@ class Cone:
         return [check for check in self.claims if check.event == event]
 
 
-def is_output(decl: EventDecl, param: str) -> bool:
-    """Return whether the library fills the parameter in."""
-    return param == "Return" or any(p.name == param and p.direction is Direction.OUT for p in decl.params)
-
-
 def arguments(exprs: Iterable[Expr]) -> set[str]:
     """Return the parameters that conditions read."""
     found: set[str] = set()
@@ -317,4 +312,4 @@ def arguments(exprs: Iterable[Expr]) -> set[str]:
     return found
 
 
-__all__ = ["Cone", "Field", "arguments", "is_output"]
+__all__ = ["Cone", "Field", "arguments"]

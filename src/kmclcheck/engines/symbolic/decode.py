@@ -7,7 +7,6 @@ from functools import partial
 
 from kmclcheck.engines.symbolic.alphabet import Call, entry_arguments
 from kmclcheck.engines.symbolic.circuit import Bits, Lit
-from kmclcheck.engines.symbolic.cone import is_output
 from kmclcheck.engines.symbolic.state import Layout
 from kmclcheck.engines.symbolic.unroll import Trace
 from kmclcheck.model.event import ArgValue, Event
@@ -115,7 +114,7 @@ class Decoder:
         handles = {param: kind for kind, param in call.decl.objects.items()}
         for param in call.decl.params:
             kind = handles.get(param.name)
-            if is_output(call.decl, param.name) and kind not in call.named:
+            if call.decl.is_output(param.name) and kind not in call.named:
                 continue
             if kind is not None:
                 args[param.name] = self._handle(kind)

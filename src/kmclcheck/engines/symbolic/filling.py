@@ -18,7 +18,6 @@ from kmclcheck.engines.symbolic.conditions import dead
 from kmclcheck.engines.symbolic.cone import Cone
 from kmclcheck.engines.symbolic.decode import Decoder
 from kmclcheck.engines.symbolic.given import Gap, Task, alphabet, pattern
-from kmclcheck.engines.symbolic.search import TIDY_SECONDS
 from kmclcheck.engines.symbolic.solver import Answer
 from kmclcheck.engines.symbolic.unroll import System, Trace
 from kmclcheck.model.event import ArgValue, End, Phase
@@ -204,20 +203,8 @@ class Puzzle:
 
     def tidy(self, deadline: float) -> None:
         """Find another filling with no more odd statuses, raised IRQLs and threads than it takes."""
-        solver = self.trace.solver
-        kept = self._goal()
-        todo = [[lit for lit in self.trace.plain() if lit not in (TRUE, FALSE)]]
-        while todo:
-            wishes = todo.pop()
-            answer = solver.check([*kept, *wishes], min(deadline - time.perf_counter(), TIDY_SECONDS))
-            if answer is Answer.YES:
-                kept += wishes
-            elif answer is Answer.UNKNOWN:
-                break
-            elif len(wishes) > 1:
-                middle = len(wishes) // 2
-                todo += [wishes[middle:], wishes[:middle]]
-        solver.check(kept, TIDY_SECONDS)
+        wishes = [lit for lit in self.trace.plain() if lit not in (TRUE, FALSE)]
+        self.trace.tidy(self._goal(), wishes, deadline)
 
     def read(self) -> Filled:
         """Return the filling that was found."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kmclcheck.engines.symbolic.alphabet import Alphabet, Call, ancestors, entry_arguments
+from kmclcheck.engines.symbolic.alphabet import Alphabet, Call, entry_arguments
 from kmclcheck.engines.symbolic.bounds import Bounds, UnsupportedError
 from kmclcheck.engines.symbolic.circuit import Bits, Lit
 from kmclcheck.engines.symbolic.cone import Cone
@@ -128,7 +128,7 @@ def pattern(system: System, one: Given) -> dict[Lit, bool]:
         choose(record.thread, one.thread)
     places = dict(one.objects)
     for kind, at in one.objects.items():
-        for above in ancestors(layout.spec, kind):
+        for above in layout.spec.ancestors(kind):
             at = None if at is None else layout.parents[kind][at]
             places.setdefault(above, at)
             kind = above

@@ -14,8 +14,6 @@ from kmclcheck.engines.symbolic.unroll import System, Trace
 from kmclcheck.model.event import End
 from kmclcheck.model.spec import Spec
 
-TIDY_SECONDS = 2.0
-
 
 def shortest(
     spec: Spec,
@@ -83,24 +81,9 @@ class _Model:
         return Found(tuple(events), end, tuple(states), spent, self.trace.solver.seconds)
 
     def tidy(self, deadline: float) -> None:
-        """Find another model with no more threads, odd statuses and raised IRQLs than it takes.
-
-        Which of them it keeps is settled by halves; if the time runs out, the last model stands.
-        """
-        solver, goal = self.trace.solver, self.trace.circuit.any(self.goals)
-        kept: list[Lit] = [goal]
-        todo = [self.trace.plain()]
-        while todo:
-            wishes = todo.pop()
-            answer = solver.check([*kept, *wishes], min(deadline - time.perf_counter(), TIDY_SECONDS))
-            if answer is Answer.YES:
-                kept += wishes
-            elif answer is Answer.UNKNOWN:
-                break
-            elif len(wishes) > 1:
-                middle = len(wishes) // 2
-                todo += [wishes[middle:], wishes[:middle]]
-        solver.check(kept, TIDY_SECONDS)
+        """Find another model with no more threads, odd statuses and raised IRQLs than it takes."""
+        trace = self.trace
+        trace.tidy([trace.circuit.any(self.goals)], trace.plain(), deadline)
 
 
 def settle(cone: Cone, candidates: Iterable[str] | None = None) -> Cone:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from kmclcheck.engines.symbolic.alphabet import Alphabet, Group, depth
+from kmclcheck.engines.symbolic.alphabet import Alphabet, Group
 from kmclcheck.engines.symbolic.bounds import Bounds
 from kmclcheck.engines.symbolic.circuit import FALSE, TRUE, Bits, Lit
 from kmclcheck.engines.symbolic.cone import Cone
@@ -106,7 +106,7 @@ class Layout:
 
     def __post_init__(self) -> None:
         spec, cone = self.spec, self.cone
-        self.kinds = tuple(sorted(cone.kinds - {"thread"}, key=lambda k: (depth(spec, k), k)))
+        self.kinds = tuple(sorted(cone.kinds - {"thread"}, key=lambda k: (spec.depth(k), k)))
         for kind in self.kinds:
             above = spec.kinds[kind].parent
             places: list[int | None] = [None] if above is None else list(range(len(self.parents[above])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 
 from kmclcheck.engines.symbolic.alphabet import FAILURE, SUCCESS, Alphabet
@@ -10,10 +11,13 @@ from kmclcheck.engines.symbolic.circuit import FALSE, TRUE, Circuit, Lit
 from kmclcheck.engines.symbolic.cone import Cone
 from kmclcheck.engines.symbolic.ends import Ends
 from kmclcheck.engines.symbolic.faults import Reporting
-from kmclcheck.engines.symbolic.solver import Solver
+from kmclcheck.engines.symbolic.solver import Answer, Solver
 from kmclcheck.engines.symbolic.state import Layout, State
 from kmclcheck.engines.symbolic.step import Step
 from kmclcheck.model.spec import Spec
+
+TIDY_SECONDS = 2.0
+"""How long the solver may think about one wish, or some, for a record that is easy to read."""
 
 
 class System:
@@ -115,6 +119,24 @@ class Trace:
             given = dict(zip(self.system.inputs, bits, strict=True))
             wishes += [-given[lit] for lit in unwanted if lit in given]
         return wishes
+
+    def tidy(self, kept: list[Lit], wishes: list[Lit], deadline: float) -> None:
+        """Find another model that keeps to ``kept`` and grants as many wishes as it can.
+
+        Which of them it grants is settled by halves; if the time runs out, the last model stands.
+        """
+        kept, todo = list(kept), [wishes]
+        while todo:
+            some = todo.pop()
+            answer = self.solver.check([*kept, *some], min(deadline - time.perf_counter(), TIDY_SECONDS))
+            if answer is Answer.YES:
+                kept += some
+            elif answer is Answer.UNKNOWN:
+                break
+            elif len(some) > 1:
+                middle = len(some) // 2
+                todo += [some[middle:], some[:middle]]
+        self.solver.check(kept, TIDY_SECONDS)
 
     def end_goals(self) -> tuple[Lit, Lit]:
         """Return whether ending here, unloaded or hung, breaks the rule and no other (or breaks nothing)."""

@@ -138,13 +138,9 @@ class Protocol:
         outputs = {p.name for p in decl.params if p.direction is not Direction.IN} | {"Return"}
         return Occasion(
             decl, phase, phase is decl.entry,
-            tuple(sorted(concerns, key=lambda k: (self._depth(k), k))), frozenset(outputs),
-            max(decl.objects, key=lambda k: (self._depth(k), k), default=None),
+            tuple(sorted(concerns, key=lambda k: (self.spec.depth(k), k))), frozenset(outputs),
+            max(decl.objects, key=lambda k: (self.spec.depth(k), k), default=None),
         )  # fmt: skip
-
-    def _depth(self, kind: str) -> int:
-        parent = self.spec.kinds[kind].parent
-        return 0 if parent is None else 1 + self._depth(parent)
 
     def _place(self, kind: ObjectKind, name: str, graph: StateGraph) -> None:
         for (event, reach), part in graph.by_event.items():
