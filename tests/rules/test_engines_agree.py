@@ -17,6 +17,7 @@ from tests.support.engines import (
     Answer,
     Case,
     answer,
+    by_monitor,
     contrast,
     differences,
     examples,
@@ -39,7 +40,7 @@ def test_there_are_a_second_and_a_third_opinion() -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("case", list(samples()), ids=lambda case: case.name)
 def test_samples(engine: str, case: Case) -> None:
-    found = contrast(answer(MONITOR, case), answer(engine, case))
+    found = contrast(by_monitor(case), answer(engine, case))
     assert found.differences == []
 
 
@@ -47,7 +48,7 @@ def test_samples(engine: str, case: Case) -> None:
 @pytest.mark.parametrize("rule", SPEC.rules.values(), ids=lambda rule: rule.id)
 def test_examples_of_rules(engine: str, rule: Rule) -> None:
     for case in examples(SPEC, rule.id):
-        assert contrast(answer(MONITOR, case), answer(engine, case)).differences == [], case.name
+        assert contrast(by_monitor(case), answer(engine, case)).differences == [], case.name
 
 
 # A run is made when its test begins: making them all takes longer than judging them. Of each shape of
@@ -71,7 +72,7 @@ def test_wrong_samples_with_less_in_them(engine: str, what: str) -> None:
 
 def test_the_traces_are_of_all_sorts() -> None:
     """Agreement means little where nothing is found, or nothing is open."""
-    answers = [answer(MONITOR, case) for case in [*samples(), *simulated(10, seed=2)]]
+    answers = [by_monitor(case) for case in [*samples(), *simulated(10, seed=2)]]
     kinds = {kind for one in answers for kind in one.verdicts.values()}
     assert kinds == {"pass", "fail", "open", "not-exercised"}
     assert len({place[0] for one in answers for place in one.findings}) > 30

@@ -92,6 +92,7 @@ def simulated(count: int, seed: int = 1) -> Iterator[Case]:
         yield run(number, seed)
 
 
+@cache
 def run(number: int, seed: int = 1) -> Case:
     """Return one simulated trace; those with odd numbers have a fault."""
     rng = random.Random(f"{seed} {number}")
@@ -205,4 +206,10 @@ def contrast(monitor: Answer, other: Answer, sharper: bool = False) -> Contrast:
 
 def differences(engine: str, case: Case) -> list[str]:
     """Return, in words, where an engine contradicts the monitor on a trace."""
-    return contrast(answer(MONITOR, case), answer(engine, case), engine in SHARPER).differences
+    return contrast(by_monitor(case), answer(engine, case), engine in SHARPER).differences
+
+
+@cache
+def by_monitor(case: Case) -> Answer:
+    """Return what the monitor says of a trace, worked out once for all the engines held against it."""
+    return answer(MONITOR, case)
