@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import NoReturn
@@ -18,6 +19,7 @@ from kmclcheck.report.fingerprint import fingerprint
 SCHEMA = "kmclcheck.baseline/1"
 
 _FAMILY = "kmclcheck.baseline/"
+_PRINT = re.compile("[0-9a-f]{16}")
 _AGAIN = "write it again with --write-baseline"
 
 
@@ -41,6 +43,8 @@ def read_baseline(text: str, path: str) -> dict[str, KnownFinding]:
         texts = [fact for fact in facts if isinstance(fact, str)]
         if len(texts) != 3:
             _refuse(path, f'is broken: finding {number} needs the texts "fingerprint", "rule" and "text"')
+        if not _PRINT.fullmatch(texts[0]):
+            _refuse(path, f"is broken: finding {number} has a fingerprint that is not 16 hex digits")
         known[texts[0]] = KnownFinding(*texts)
     return known
 
