@@ -36,12 +36,15 @@ def place_text(trace: TraceResult, finding: Finding) -> str:
     return "   ".join(parts)
 
 
-def steps(finding: Finding) -> list[tuple[Event, str]]:
+def steps(finding: Finding, spec: Spec) -> list[tuple[Event, str]]:
     """Return the events of the slice, or of the history if there is none, with what each changed.
 
     The event of the finding itself comes last, without a change, unless the finding is about the end.
     """
-    changes = {_key(step.event): change_text(step.before, step.after) for step in finding.history}
+    kind = spec.kinds.get(finding.object.kind)
+    # The field that says whether the object lives.
+    main = next((f.name for f in (kind.enums.values() if kind is not None else ()) if f.dead), "")
+    changes = {_key(step.event): change_text(step.before, step.after, main) for step in finding.history}
     events = finding.slice.events if finding.slice is not None else [s.event for s in finding.history]
     told = [(event, changes.get(_key(event), "")) for event in events if event != finding.event]
     if finding.event is not None:
@@ -53,21 +56,24 @@ def _key(event: Event) -> tuple[int, int, str, str]:
     return (event.line, event.offset, event.name, event.phase.value)
 
 
-def change_text(before: dict[str, str], after: dict[str, str]) -> str:
-    """Return such as ``life: Disabled -> Enabled``; empty if nothing changed."""
+def change_text(before: dict[str, str], after: dict[str, str], main: str) -> str:
+    """Return such as ``life: Disabled -> Enabled``; empty if nothing changed.
+
+    Of values that are the first ones known only that of the field ``main`` is told: a birth sets all.
+    """
     changes = []
     for field in {**before, **after}:
         old, new = before.get(field), after.get(field, "unset")
-        if old is None:
+        if old is None and field == main:
             changes.append(f"{field}: {new}")
-        elif old != new:
+        elif old is not None and old != new:
             changes.append(f"{field}: {old} -> {new}")
     return ", ".join(changes)
 
 
 def story(finding: Finding, spec: Spec) -> list[str]:
     """Return a line for each event up to the finding, the last ``STEPS`` if there are more."""
-    told = steps(finding)
+    told = steps(finding, spec)
     rows = [(str(event.line), event_text(event, spec), change) for event, change in told[-STEPS:]]
     required = requirement(finding, rule_of(finding, spec))
     demand = f"^ requires {required}" if required else "^"

@@ -143,7 +143,7 @@ class _Log:
         self._seen[print] = self._seen.get(print, 0) + 1
         told = notes(finding, trace, self._spec)
         flow, told_of_flow = self._flow(number, trace, finding)
-        where = self._place(number, trace, finding.event or _last(finding))
+        where = self._place(number, trace, finding.event or _last(finding, self._spec))
         message = f"{headline(finding, rule).rstrip('.')} ({object_text(finding.object)})"
         if finding.event is None:
             message += " at the end of the trace"
@@ -179,7 +179,7 @@ class _Log:
 
     def _flow(self, number: int, trace: TraceResult, finding: Finding) -> tuple[JsonObject | None, list[str]]:
         """Return the events that lead to the finding, and what to say about those left out."""
-        told = steps(finding)
+        told = steps(finding, self._spec)
         room = min(STEPS, self._room)
         kept = told[-room:] if room else []
         left = len(told) - len(kept)
@@ -252,9 +252,9 @@ def _notification(level: str, text: str) -> JsonObject:
     return {"level": level, "message": _message(text)}
 
 
-def _last(finding: Finding) -> Event | None:
+def _last(finding: Finding, spec: Spec) -> Event | None:
     """Return the last event that a finding at the end of a trace shows."""
-    told = steps(finding)
+    told = steps(finding, spec)
     return told[-1][0] if told else finding.hung_call
 
 
