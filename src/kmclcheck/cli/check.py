@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from kmclcheck import __version__
+from kmclcheck.cli.baselines import load_baseline, store_baseline
 from kmclcheck.cli.config import ConfiguredCommand
 from kmclcheck.cli.console import ColourMode, complain, drop_stdout, is_closed_pipe, wants_colour
 from kmclcheck.cli.exitcodes import ExitCode, FailOn, decide
@@ -30,7 +31,10 @@ from kmclcheck.model.finding import TraceResult
 from kmclcheck.model.spec import Profile, Spec
 from kmclcheck.report import InputFailure, ReportOptions, RunResult, ToolInfo, format_names, get_renderer
 from kmclcheck.report.base import MONITOR
+from kmclcheck.report.baseline import without_known
 from kmclcheck.traces import TraceReader
+
+_FOR_TERMINALS = ("text", "concise")
 
 Check = Callable[[TraceReader, Progress], TraceResult]
 
@@ -49,6 +53,14 @@ def _report_targets(
             raise click.BadParameter(f"no path in {value!r}; write {name}=PATH", ctx, param)
         targets.append((name, path))
     return tuple(targets)
+
+
+def _address(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if value and not value.lower().startswith(("http://", "https://", "file://")):
+        raise click.BadParameter(
+            f"{value!r} is no absolute address; it begins with https://, http:// or file://", ctx, param
+        )
+    return value
 
 
 def _choice(values: list[str]) -> click.Choice[str]:
@@ -175,6 +187,28 @@ def _choice(values: list[str]) -> click.Choice[str]:
     envvar="KMCLCHECK_REPAIR_BUDGET",
     help="Time for repairs, for all traces together.",
 )
+@click.option(
+    "--baseline",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    envvar="KMCLCHECK_BASELINE",
+    help="Findings that are known: they are counted, but neither shown nor a reason for exit code 1.",
+)
+@click.option(
+    "--write-baseline",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    envvar="KMCLCHECK_WRITE_BASELINE",
+    help="Write all findings of this run to a file for --baseline.",
+)
+@click.option(
+    "--docs-url",
+    metavar="URL",
+    default="",
+    callback=_address,
+    envvar="KMCLCHECK_DOCS_URL",
+    help="Address of the documentation, for the links to rules in sarif and markdown.",
+)
 @click.option("--show-config", is_flag=True, help="Print every setting and where it comes from, then exit.")
 @click.pass_context
 def command(
@@ -198,6 +232,9 @@ def command(
     engine_timeout: float,
     repairs: bool,
     repair_budget: float,
+    baseline: str | None,
+    write_baseline: str | None,
+    docs_url: str,
     show_config: bool,
     **how: Any,
 ) -> int:
@@ -207,14 +244,20 @@ def command(
         return ExitCode.OK
     if not paths:
         raise click.UsageError("no trace given; name files or folders, or - for standard input", ctx)
-    for _, path in [*report, *([("", output)] if output else [])]:
-        check_writable(path)
+    for path in [*(path for _, path in report), output, write_baseline]:
+        if path:
+            check_writable(path)
+    known = load_baseline(baseline) if baseline else None
     specification = load_specs(spec)
     options = _monitor_options(specification, profile, rule, disable, slice_budget)
     checker = _checker(specification, options, engine, engine_timeout, repair_budget if repairs else None)
     how_to_read = reading(ctx.obj, **how)
     run = _check_all(paths, specification, checker, engine, how_to_read, Progress(enabled=not quiet))
-    run = replace(run, options=ReportOptions(quiet=quiet, verbose=verbose))
+    run = replace(run, options=ReportOptions(quiet=quiet, verbose=verbose, docs=docs_url))
+    if write_baseline:
+        store_baseline(run, specification, write_baseline)
+    if known is not None:
+        run = without_known(run, known, specification)
     for failure in run.failures:
         complain(failure.message)
     if run.interrupted:
@@ -223,7 +266,7 @@ def command(
         _write_file(run, specification, name, path)
     if output:
         _write_file(run, specification, format, output)
-    elif run.traces or format in ("json", "jsonl"):
+    elif run.traces or format not in _FOR_TERMINALS:
         _write_stdout(run, specification, format, ColourMode(color))
     return decide(run, specification, FailOn(fail_on), strict)
 

@@ -36,6 +36,7 @@ _COMMANDS = {
         "kmclcheck.cli.repair",
         "Propose the smallest change of a driver's calls that mends a finding.",
     ),
+    "schema": ("kmclcheck.cli.schema", "Print the JSON Schema of a document."),
     "simulate": ("kmclcheck.cli.simulate", "Write the trace of a simulated run."),
     "spec": ("kmclcheck.cli.spec", "Check a specification, or show parts of it."),
 }

@@ -1,11 +1,21 @@
 """Renderers: one file per format in ``formats/``, each of which registers itself."""
 
-from kmclcheck.report.base import InputFailure, Renderer, ReportOptions, RunResult, ToolInfo
+from kmclcheck.report.base import (
+    InputFailure,
+    Known,
+    KnownFinding,
+    Renderer,
+    ReportOptions,
+    RunResult,
+    ToolInfo,
+)
 from kmclcheck.report.fingerprint import fingerprint
 from kmclcheck.report.registry import format_names, get_renderer, register
 
 __all__ = [
     "InputFailure",
+    "Known",
+    "KnownFinding",
     "Renderer",
     "ReportOptions",
     "RunResult",

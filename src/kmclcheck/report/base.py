@@ -31,11 +31,13 @@ class ReportOptions:
 
     ``quiet``: findings and nothing else. ``verbose``: nothing is shortened.
     ``colour``: the stream shows colours; the caller has looked at the terminal and the settings.
+    ``docs``: the address of the documentation, for formats with links; "" for the usual one.
     """
 
     quiet: bool = False
     verbose: bool = False
     colour: bool = False
+    docs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +49,35 @@ class InputFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownFinding:
+    """An entry of a baseline; ``text`` is for people."""
+
+    fingerprint: str
+    rule: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a baseline did to a run: how many findings it hid, and which of its own did not occur."""
+
+    hidden: int
+    gone: tuple[KnownFinding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
-    """Everything a run came to: what every report format is made from."""
+    """Everything a run came to: what every report format is made from.
+
+    ``known``: a baseline was given, and the traces hold only the findings that are not in it.
+    """
 
     traces: list[TraceResult]
     tool: ToolInfo
     options: ReportOptions = field(default_factory=ReportOptions)
     failures: tuple[InputFailure, ...] = ()
     interrupted: bool = False
+    known: Known | None = None
 
 
 class Renderer(Protocol):

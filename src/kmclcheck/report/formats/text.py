@@ -19,7 +19,7 @@ from kmclcheck.report.describe import (
     thread_text,
     time_text,
 )
-from kmclcheck.report.lines import summary_line
+from kmclcheck.report.lines import gone_line, summary_line
 from kmclcheck.report.paint import Painter
 from kmclcheck.report.registry import register
 from kmclcheck.report.summary import open_groups
@@ -47,6 +47,8 @@ class TextRenderer:
         for trace in run.traces:
             _remarks(painter, trace, run.options.verbose)
         _open_rules(painter, run)
+        if gone := gone_line(run):
+            painter.line((f"note: {gone}", ""))
         if run.options.verbose and len(run.traces) > 1:
             for trace in run.traces:
                 one = RunResult([trace], run.tool, run.options)
