@@ -29,7 +29,7 @@ from tests.support.write_samples import FOLDER
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "timeline.json"
 FILES = sorted(path.name for path in FOLDER.glob("*.kmtrace"))
 # Every way in which data can be missing is tried on some of them.
-SOME = [f for f in FILES[::3] if not f.startswith("simulated")] + ["wrong-simulated-complete-race.kmtrace"]
+SOME = [f for f in FILES[::6] if not f.startswith("simulated")] + ["wrong-simulated-complete-race.kmtrace"]
 FAULTY = "wrong-cleanup-while-enabled.kmtrace"
 
 

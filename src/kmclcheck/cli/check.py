@@ -8,11 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from kmclcheck import __version__
 from kmclcheck.cli.config import ConfiguredCommand
 from kmclcheck.cli.console import ColourMode, complain, drop_stdout, is_closed_pipe, wants_colour
 from kmclcheck.cli.exitcodes import ExitCode, FailOn, decide
+from kmclcheck.cli.follow import Follower, refuse
 from kmclcheck.cli.inputs import find_traces
 from kmclcheck.cli.judges import NAMES as ENGINES
 from kmclcheck.cli.judges import Judging, judge
@@ -175,6 +177,19 @@ def _choice(values: list[str]) -> click.Choice[str]:
     envvar="KMCLCHECK_REPAIR_BUDGET",
     help="Time for repairs, for all traces together.",
 )
+@click.option(
+    "--follow",
+    is_flag=True,
+    envvar="KMCLCHECK_FOLLOW",
+    help="Report findings while the one trace given, a file or -, is being written.",
+)
+@click.option(
+    "--idle",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    envvar="KMCLCHECK_IDLE",
+    help="With --follow: end when nothing came for so long.",
+)
 @click.option("--show-config", is_flag=True, help="Print every setting and where it comes from, then exit.")
 @click.pass_context
 def command(
@@ -198,6 +213,8 @@ def command(
     engine_timeout: float,
     repairs: bool,
     repair_budget: float,
+    follow: bool,
+    idle: float | None,
     show_config: bool,
     **how: Any,
 ) -> int:
@@ -207,10 +224,21 @@ def command(
         return ExitCode.OK
     if not paths:
         raise click.UsageError("no trace given; name files or folders, or - for standard input", ctx)
+    if follow:
+        unfit = {"--output": output is not None, "--report": bool(report), "--repairs": repairs}
+        refuse(paths, format, {**unfit, "another --engine": engine != MONITOR})
+    elif ctx.get_parameter_source("idle") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--idle goes with --follow", ctx)
     for _, path in [*report, *([("", output)] if output else [])]:
         check_writable(path)
     specification = load_specs(spec)
     options = _monitor_options(specification, profile, rule, disable, slice_budget)
+    if follow:
+        shown = ReportOptions(quiet, verbose, wants_colour(ColourMode(color), sys.stdout))
+        watched = Follower(specification, options, format, shown).follow(
+            paths[0], reading(ctx.obj, **how), idle
+        )
+        return decide(watched, specification, FailOn(fail_on), strict)
     checker = _checker(specification, options, engine, engine_timeout, repair_budget if repairs else None)
     how_to_read = reading(ctx.obj, **how)
     run = _check_all(paths, specification, checker, engine, how_to_read, Progress(enabled=not quiet))
