@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import re
-import tracemalloc
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import cache
@@ -17,13 +17,15 @@ from kmclcheck.engines.monitor import Options
 from kmclcheck.engines.states import Moment, States
 from kmclcheck.model.event import Event
 from kmclcheck.model.spec import Spec
+from kmclcheck.report.timeline import write_timeline
 from kmclcheck.speclang import bundled_spec, load_spec
 from kmclcheck.traces import read_text
 from tests.cli.conftest import CLOSE, HEAD, OPEN, READ, SPEC, Run
 from tests.cli.conftest import folder as folder
 from tests.cli.conftest import run as run
 from tests.support.checking import result_of
-from tests.support.timelines import faults, on, read, timeline, track_names, written
+from tests.support.endless import Endless, peak
+from tests.support.timelines import TOOL, faults, on, read, timeline, track_names, written
 from tests.support.write_samples import FOLDER
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "timeline.json"
@@ -246,33 +248,30 @@ def test_numbers_are_hexadecimal_strings(demo: Spec) -> None:
     assert begin["args"]["args"] == {"File": "0xffffffffffffffff", "Size": "-0x1"}
 
 
-def test_memory_does_not_grow_with_the_trace(demo: Spec) -> None:
-    def peak(rounds: int) -> int:
-        text = HEAD + (OPEN + READ + CLOSE) * rounds
-        reader = read_text(text)
-        states = States(demo, Options(), reader)
+class Sink(io.BytesIO):
+    """Counts what is written, and forgets it."""
 
-        class Sink:
-            size = 0
+    size = 0
 
-            def write(self, data: bytes) -> int:
-                self.size += len(data)
-                return len(data)
+    def write(self, data: Any, /) -> int:
+        self.size += len(data)
+        return len(data)
 
-        from kmclcheck.report.timeline import write_timeline
-        from tests.support.timelines import TOOL
 
-        sink = Sink()
-        tracemalloc.start()
-        write_timeline(sink, states, reader.info, TOOL)  # type: ignore[arg-type]
-        used = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert sink.size > rounds * 300
-        return used
+def test_memory_does_not_grow_with_the_trace(demo: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kmclcheck.engines.monitor.store.DEAD_REMEMBERED", 16)
+    sink = Sink()
 
-    small, large = peak(200), peak(600)
-    # Dead objects are remembered up to a fixed number; what is written comes to more.
-    assert large < small + 100_000
+    def write(rounds: int) -> None:
+        reader = Endless(HEAD + OPEN + READ + CLOSE, rounds)
+        write_timeline(sink, States(demo, Options(), reader), reader.info, TOOL)
+
+    write(10)
+    small = peak(lambda: write(100))
+    sink.size = 0
+    # Some of it waits for the collector of cycles.
+    assert peak(lambda: write(500)) < small + 80_000
+    assert sink.size > 400_000
 
 
 def convert(*args: str) -> int:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from kmclcheck.traces.follow import FollowedSource, Stop
 from kmclcheck.traces.lines import MAX_LINE
 from kmclcheck.traces.registry import open_bytes
 from tests.cli.conftest import CLOSE, HEAD, OPEN, READ, SPEC
+from tests.support.endless import Endless, peak
 from tests.support.write_samples import FOLDER
 
 JSON_HEAD = '{"kmclcheck-trace": 1, "records": ["all"], "start": "known"}\n'
@@ -295,29 +295,11 @@ def test_a_finding_waits_while_another_order_may_undo_it(demo: Spec) -> None:
     assert watched(demo, read_text(head + known))[2] == [5]
 
 
-def test_memory_does_not_grow_with_the_trace(demo: Spec) -> None:
-    class Endless(TraceReader):
-        """The same calls again and again."""
+def test_memory_does_not_grow_with_the_trace(demo: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kmclcheck.engines.monitor.store.DEAD_REMEMBERED", 16)
 
-        bytes_read = 0
+    def watch(rounds: int) -> None:
+        assert not watched(demo, Endless(HEAD + OPEN + READ + CLOSE, rounds))[0]
 
-        def __init__(self, rounds: int) -> None:
-            first = read_text(HEAD + OPEN + READ + CLOSE)
-            super().__init__(first.info)
-            self._items = list(first)
-            self._rounds = rounds
-
-        def __iter__(self) -> Iterator[Event | Loss]:
-            for _ in range(self._rounds):
-                yield from self._items
-
-    def peak(rounds: int) -> int:
-        reader = Endless(rounds)
-        tracemalloc.start()
-        assert not watched(demo, reader)[0]
-        used = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return used
-
-    peak(10)
-    assert peak(900) < peak(300) + 50_000
+    watch(10)
+    assert peak(lambda: watch(500)) < peak(lambda: watch(100)) + 20_000

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from kmclcheck import __version__
 from kmclcheck.cli.config import ConfiguredCommand
@@ -180,14 +179,12 @@ def _choice(values: list[str]) -> click.Choice[str]:
 @click.option(
     "--follow",
     is_flag=True,
-    envvar="KMCLCHECK_FOLLOW",
     help="Report findings while the one trace given, a file or -, is being written.",
 )
 @click.option(
     "--idle",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    envvar="KMCLCHECK_IDLE",
     help="With --follow: end when nothing came for so long.",
 )
 @click.option("--show-config", is_flag=True, help="Print every setting and where it comes from, then exit.")
@@ -227,7 +224,7 @@ def command(
     if follow:
         unfit = {"--output": output is not None, "--report": bool(report), "--repairs": repairs}
         refuse(paths, format, {**unfit, "another --engine": engine != MONITOR})
-    elif ctx.get_parameter_source("idle") is ParameterSource.COMMANDLINE:
+    elif idle is not None:
         raise click.UsageError("--idle goes with --follow", ctx)
     for _, path in [*report, *([("", output)] if output else [])]:
         check_writable(path)
