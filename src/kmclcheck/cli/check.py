@@ -14,6 +14,7 @@ from kmclcheck.cli.baselines import load_baseline, store_baseline
 from kmclcheck.cli.config import ConfiguredCommand
 from kmclcheck.cli.console import ColourMode, complain, drop_stdout, is_closed_pipe, wants_colour
 from kmclcheck.cli.exitcodes import ExitCode, FailOn, decide
+from kmclcheck.cli.follow import Follower, refuse
 from kmclcheck.cli.inputs import find_traces
 from kmclcheck.cli.judges import NAMES as ENGINES
 from kmclcheck.cli.judges import Judging, judge
@@ -209,6 +210,17 @@ def _choice(values: list[str]) -> click.Choice[str]:
     envvar="KMCLCHECK_DOCS_URL",
     help="Address of the documentation, for the links to rules in sarif and markdown.",
 )
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Report findings while the one trace given, a file or -, is being written.",
+)
+@click.option(
+    "--idle",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="With --follow: end when nothing came for so long.",
+)
 @click.option("--show-config", is_flag=True, help="Print every setting and where it comes from, then exit.")
 @click.pass_context
 def command(
@@ -235,6 +247,8 @@ def command(
     baseline: str | None,
     write_baseline: str | None,
     docs_url: str,
+    follow: bool,
+    idle: float | None,
     show_config: bool,
     **how: Any,
 ) -> int:
@@ -244,12 +258,30 @@ def command(
         return ExitCode.OK
     if not paths:
         raise click.UsageError("no trace given; name files or folders, or - for standard input", ctx)
+    if follow:
+        unfit = {
+            "--output": output is not None,
+            "--report": bool(report),
+            "--repairs": repairs,
+            "--baseline": baseline is not None,
+            "--write-baseline": write_baseline is not None,
+            "another --engine": engine != MONITOR,
+        }
+        refuse(paths, format, unfit)
+    elif idle is not None:
+        raise click.UsageError("--idle goes with --follow", ctx)
     for path in [*(path for _, path in report), output, write_baseline]:
         if path:
             check_writable(path)
     known = load_baseline(baseline) if baseline else None
     specification = load_specs(spec)
     options = _monitor_options(specification, profile, rule, disable, slice_budget)
+    if follow:
+        shown = ReportOptions(quiet, verbose, wants_colour(ColourMode(color), sys.stdout))
+        watched = Follower(specification, options, format, shown).follow(
+            paths[0], reading(ctx.obj, **how), idle
+        )
+        return decide(watched, specification, FailOn(fail_on), strict)
     checker = _checker(specification, options, engine, engine_timeout, repair_budget if repairs else None)
     how_to_read = reading(ctx.obj, **how)
     run = _check_all(paths, specification, checker, engine, how_to_read, Progress(enabled=not quiet))

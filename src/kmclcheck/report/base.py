@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
-from kmclcheck.model.finding import TraceResult
+from kmclcheck.model.finding import Finding, TraceResult
 from kmclcheck.model.spec import Spec
 
 MONITOR = "monitor"
@@ -78,6 +78,18 @@ class RunResult:
     failures: tuple[InputFailure, ...] = ()
     interrupted: bool = False
     known: Known | None = None
+
+
+class LiveRenderer(Protocol):
+    """A report format that can tell findings one by one, while a trace is still being written."""
+
+    def tell(self, run: RunResult, finding: Finding, number: int, spec: Spec, stream: TextIO) -> None:
+        """Write one finding of the one trace of the run; ``number`` counts from 1. Fails on nothing."""
+        ...
+
+    def close(self, run: RunResult, spec: Spec, stream: TextIO) -> None:
+        """Write what follows the findings. Fails on nothing."""
+        ...
 
 
 class Renderer(Protocol):

@@ -42,8 +42,17 @@ class TextRenderer:
             for finding in sorted_findings(trace):
                 _Block(painter, trace, finding, spec, run.options.verbose).write()
                 painter.line()
+        self.close(run, spec, stream)
+
+    def tell(self, run: RunResult, finding: Finding, number: int, spec: Spec, stream: TextIO) -> None:
+        painter = Painter(stream, run.options.colour)
+        _Block(painter, run.traces[0], finding, spec, run.options.verbose).write()
+        painter.line()
+
+    def close(self, run: RunResult, spec: Spec, stream: TextIO) -> None:
         if run.options.quiet:
             return
+        painter = Painter(stream, run.options.colour)
         for trace in run.traces:
             _remarks(painter, trace, run.options.verbose)
         _open_rules(painter, run)
