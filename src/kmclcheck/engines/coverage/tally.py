@@ -123,6 +123,11 @@ class Coverage:
         """Return how many transitions of these machines were covered, of those one can be certain of."""
         return _share([c for name in machines for edge, c in self.edges_of(name) if edge.counted])
 
+    def stay_share(self, machines: Collection[str]) -> Share:
+        """Return how many of the events that let a value stay were met there."""
+        edges = [one for name in machines for one in self.edges_of(name)]
+        return _share([c for edge, c in edges if edge.stays and edge.possible])
+
     def rule_share(self) -> Share:
         """Return how many rules were exercised."""
         rules = self.rules.values()

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from kmclcheck.model.expr import Truth
-from kmclcheck.model.spec import EventDecl, Machine, Rule, Spec
+from kmclcheck.model.expr import And, Truth
+from kmclcheck.model.spec import EventDecl, Machine, Rule, Spec, Transition
 from kmclcheck.speclang import format_expr
 
 
@@ -21,11 +21,12 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A line of a machine at one of its sources.
+    """A line of a machine at one of its sources: a transition, or an event that lets the value stay.
 
     ``guard`` is empty if there is none. Several ``targets``: the documents leave open which one follows.
     ``through``: "parent" where the event names the parent, "any" where it does not tell which object it
-    concerns; nobody can be certain of such a line, so it is not ``counted``.
+    concerns, so that nobody can be certain of the line. ``reborn``: the event is the birth of another
+    object, which begins with another value, so that the line never applies here.
     """
 
     machine: str
@@ -34,10 +35,21 @@ class Edge:
     guard: str
     targets: tuple[str, ...]
     through: str = ""
+    reborn: bool = False
+
+    @property
+    def stays(self) -> bool:
+        return self.targets == (self.source,)
+
+    @property
+    def possible(self) -> bool:
+        """Whether it can be covered for certain at all."""
+        return self.through != "any" and not self.reborn
 
     @property
     def counted(self) -> bool:
-        return self.through != "any"
+        """Whether it is one of the transitions that percentages are about."""
+        return self.possible and not self.stays
 
 
 class Universe:
@@ -69,7 +81,9 @@ class Universe:
                 order = _values(spec, machine)
                 for source in (value for value in order if value in line.sources):
                     targets = tuple(v for v in order if v in line.targets) or (source,)
-                    edge = Edge(name, source, event, guard, targets, through)
+                    edge = Edge(
+                        name, source, event, guard, targets, through, _reborn(spec, machine, line, source)
+                    )
                     self.edge_number[id(line), source] = numbers.setdefault(edge, len(numbers))
         self.edges: tuple[Edge, ...] = tuple(numbers)
 
@@ -99,3 +113,12 @@ class Universe:
 
 def _values(spec: Spec, machine: Machine) -> tuple[str, ...]:
     return spec.kinds[machine.kind].enums[machine.field].values
+
+
+def _reborn(spec: Spec, machine: Machine, line: Transition, source: str) -> bool:
+    """Return whether a line, wherever it applies, belongs to a newborn object that has another value."""
+    kind = spec.kinds[machine.kind]
+    if source == kind.enums[machine.field].initial:
+        return False
+    asked = line.guard.operands if isinstance(line.guard, And) else (line.guard,)
+    return any(b.event == line.event and (b.guard == Truth(True) or b.guard in asked) for b in kind.births)
