@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -157,6 +158,7 @@ def test_what_an_incomplete_run_counted_stays_incomplete(coverage: Call) -> None
         ((), "no trace given"),
         (("good.kmtrace", "--fail-under", "101"), "fail-under"),
         (("good.kmtrace", "-f", "png"), "png"),
+        (("good.kmtrace", "--diagrams", "good.kmtrace"), "is a file"),
         (("good.kmtrace", "-o", "nowhere/c.txt"), "there is no folder"),
         (("without",), "no trace in this folder"),
     ],
@@ -184,3 +186,18 @@ def test_pictures_of_states(coverage: Call) -> None:
     assert '"Closed" [label="Closed\\nnever", color=gray60' in dot.stdout
     mermaid = coverage("none.kmtrace", "-f", "mermaid")
     assert "None --> Open : FileOpen.ret [succeeded], 1x" in mermaid.stdout
+
+
+def test_a_picture_for_each_machine(coverage: Call, inside: Call, folder: Path) -> None:
+    done = coverage("none.kmtrace", "--diagrams", "out/pictures")
+    assert done.returncode == 0
+    assert done.stderr == "out/pictures: 1 diagram\n"
+    assert [path.name for path in (folder / "out" / "pictures").iterdir()] == ["file.life.svg"]
+    picture = (folder / "out" / "pictures" / "file.life.svg").read_text("utf-8")
+    ElementTree.fromstring(picture)
+    assert "FileOpen.ret [succeeded], used once" in picture
+    assert "FileClose.ret, used 0 times" in picture
+    assert coverage("none.kmtrace", "-f", "svg", "--machine", "file.life").stdout == picture
+    several = inside("none.kmtrace", "-f", "svg")
+    assert several.returncode == 2
+    assert "one machine" in several.stderr

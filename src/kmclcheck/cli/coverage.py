@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -26,10 +27,11 @@ from kmclcheck.engines.coverage.missing import Gaps, gaps
 from kmclcheck.model.spec import Profile, Spec
 from kmclcheck.report import InputFailure, ToolInfo
 from kmclcheck.report.coverage_document import coverage_document, floor_percent, read_coverage
-from kmclcheck.report.coverage_pictures import WRITERS
+from kmclcheck.report.coverage_pictures import WRITERS, svg
 from kmclcheck.report.coverage_text import coverage_text
+from kmclcheck.report.describe import plural
 
-FORMATS = ("text", "json", *WRITERS)
+FORMATS = ("text", "json", "svg", *WRITERS)
 
 
 @dataclass(slots=True)
@@ -52,9 +54,13 @@ class Measured:
 @click.argument("paths", nargs=-1, metavar="TRACE...")
 @click.option(
     "--format", "-f", "format_", type=click.Choice(FORMATS), default="text", show_default=True,
-    help="Form of the result; dot and mermaid are state diagrams with counts.",
+    help="Form of the result; svg (of one machine), dot and mermaid are state diagrams with counts.",
 )  # fmt: skip
 @click.option("--output", "-o", metavar="FILE", help="Write the result to a file.")
+@click.option(
+    "--diagrams", metavar="DIR", type=click.Path(file_okay=False),
+    help="Draw a state diagram of each machine, too: DIR/NAME.svg.",
+)  # fmt: skip
 @click.option(
     "--verbose",
     "-v",
@@ -91,6 +97,7 @@ def command(
     paths: tuple[str, ...],
     format_: str,
     output: str | None,
+    diagrams: str | None,
     details: bool,
     missing: bool,
     machine: tuple[str, ...],
@@ -113,6 +120,10 @@ def command(
     chosen = [r.id for r in specification.rules.values() if profile in ("all", r.profile.value)]
     universe = Universe(specification, chosen)
     machines = _machines(universe, machine)
+    if format_ == "svg" and len(machines) > 1:
+        raise click.UsageError("svg is a picture of one machine: choose it with --machine, or use --diagrams")
+    if diagrams is not None:
+        os.makedirs(diagrams, exist_ok=True)
     earlier = [read_coverage(path, universe) for path in merge]
     measured = _measure(paths, universe, reading(ctx.obj, **how))
     for coverage, complete in earlier:
@@ -125,6 +136,11 @@ def command(
     found = gaps(measured.coverage, machines, stays=details) if missing else None
     with text_output(output) as stream:
         stream.write(_text(measured, machines, format_, details, found, specification))
+    if diagrams is not None:
+        for name in machines:
+            with text_output(os.path.join(diagrams, f"{name}.svg")) as stream:
+                stream.write(svg(measured.coverage, name))
+        complain(f"{diagrams}: {plural(len(machines), 'diagram')}")
     if measured.failures or measured.interrupted:
         return ExitCode.ERROR
     return _decide(measured.coverage, machines, fail_under)
@@ -174,6 +190,8 @@ def _text(
         return json.dumps(document, ensure_ascii=True, indent=1) + "\n"
     if format_ == "text":
         return coverage_text(coverage, machines, details, found)
+    if format_ == "svg":
+        return svg(coverage, machines[0])
     return "\n".join(WRITERS[format_](coverage, machines)) + "\n"
 
 

@@ -71,5 +71,31 @@ def _escaped(text: str) -> str:
     return text.replace("#", "#35;").replace(";", "#59;").replace("#35#59;", "#35;").replace(":", "#58;")
 
 
+def svg(coverage: Coverage, machine: str) -> str:
+    """Return the state diagram of one machine, with counts."""
+    # Drawing is the only part of a coverage run that needs graphs.
+    from kmclcheck.diagrams.arrows import Use
+    from kmclcheck.diagrams.names import short_names
+    from kmclcheck.diagrams.states import state_diagram
+    from kmclcheck.engines.explore.graphs import state_graph, without_loops
+
+    spec = coverage.universe.spec
+    graph = without_loops(state_graph(spec, coverage.universe.machines[machine]))
+    edges: dict[tuple[str, str, str], int] = {}
+    never: set[tuple[str, str, str, str]] = set()
+    for edge, count in coverage.edges_of(machine):
+        for target in edge.targets:
+            if edge.reborn:
+                never.add((edge.source, target, edge.event, edge.guard))
+            key = edge.source, target, edge.event
+            # Lines that differ in their guards alone are one event for the eye.
+            edges[key] = edges.get(key, 0) + count.certain
+    for source, target, key_, data in list(graph.edges(keys=True, data=True)):
+        if (source, target, data["event"], data["guard"]) in never:
+            graph.remove_edge(source, target, key_)
+    states = {state.value: count.certain for state, count in coverage.states_of(machine)}
+    return state_diagram([graph], short_names(spec), use=Use(states, edges))
+
+
 WRITERS: dict[str, Callable[[Coverage, Sequence[str]], Iterator[str]]] = {"dot": _dot, "mermaid": _mermaid}
 """Give the lines of a text with one diagram for each machine."""
