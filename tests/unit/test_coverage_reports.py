@@ -15,7 +15,7 @@ from kmclcheck.engines.coverage import Coverage, Coverer, Edge, Universe
 from kmclcheck.engines.coverage.missing import gaps, shortest_ways
 from kmclcheck.report import InputFailure, ToolInfo
 from kmclcheck.report.coverage_document import coverage_document, read_coverage
-from kmclcheck.report.coverage_pictures import WRITERS
+from kmclcheck.report.coverage_pictures import WRITERS, svg
 from kmclcheck.report.coverage_text import coverage_text
 from kmclcheck.speclang import bundled_spec, load_spec
 from kmclcheck.traces import open_trace, read_text
@@ -285,3 +285,23 @@ def test_pictures_are_grey_where_nothing_came(demo: Universe) -> None:
     assert "    Shut --> Ajar : DoorPush.call, 1x" in mermaid
     assert "    class Locked untouched" in mermaid
     assert "    class Shut untouched" not in mermaid
+
+
+def test_lines_that_differ_in_their_guards_have_their_own_counts() -> None:
+    universe = bundled()
+    coverage = Coverage(universe)
+    for edge, count in coverage.edges_of("channel.life"):
+        if edge.source == "Closing" and edge.guard == "channel.role is Client":
+            count.certain = 7
+    picture = svg(coverage, "channel.life")
+    assert "EvtVmbChannelClosed.out [channel.role is Client], used 7 times" in picture
+    assert "running(VmbChannelDisable, channel)], used 0 times" in picture
+    assert picture.count("used 7 times") == picture.count("[channel.role is Client], used 7 times")
+
+
+def test_pictures_leave_out_what_can_never_be() -> None:
+    picture = svg(Coverage(bundled()), "gpadl.gp")
+    # A GPADL that is made is a new one, whatever became of the old one with its number.
+    assert "None \u2192 Live" in picture
+    assert "Deleting \u2192 Live" not in picture
+    assert "Deleting \u2192 None" in picture

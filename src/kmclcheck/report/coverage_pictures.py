@@ -87,8 +87,8 @@ def svg(coverage: Coverage, machine: str) -> str:
         for target in edge.targets:
             if edge.reborn:
                 never.add((edge.source, target, edge.event, edge.guard))
-            key = edge.source, target, edge.event
-            # Lines that differ in their guards alone are one event for the eye.
+            event = edge.event + (f" [{edge.guard}]" if edge.guard else "")
+            key = edge.source, target, event
             edges[key] = edges.get(key, 0) + count.certain
     for source, target, key_, data in list(graph.edges(keys=True, data=True)):
         if (source, target, data["event"], data["guard"]) in never:
