@@ -21,8 +21,8 @@ _MOST_LINES = 4
 class Use:
     """How often states were taken and edges used; what is not counted, or counted as 0, is shown in grey.
 
-    Edges are (from, to, event), such as ``("Opening", "Open", "EvtVmbChannelOpened.out")``. An
-    edge with a guard after the event, as in ``"EvtVmbChannelOpened.out [failed]"``, is the line with that guard.
+    Edges are (from, to, event), such as ``("Opening", "Open", "EvtVmbChannelOpened.out")``. One with a guard
+    after the event, as in ``"EvtVmbChannelOpened.out [failed]"``, is the line with that guard.
     """
 
     states: Mapping[str, int] = field(default_factory=dict)
