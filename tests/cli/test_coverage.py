@@ -6,9 +6,11 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from xml.etree import ElementTree
 
+import jsonschema
 import pytest
 
 from kmclcheck.cli import main
@@ -160,6 +162,7 @@ def test_what_an_incomplete_run_counted_stays_incomplete(coverage: Call) -> None
         (("good.kmtrace", "-f", "png"), "png"),
         (("good.kmtrace", "--diagrams", "good.kmtrace"), "is a file"),
         (("good.kmtrace", "-o", "nowhere/c.txt"), "there is no folder"),
+        (("good.kmtrace", "--prove"), "goes with --missing"),
         (("without",), "no trace in this folder"),
     ],
 )
@@ -201,3 +204,20 @@ def test_a_picture_for_each_machine(coverage: Call, inside: Call, folder: Path) 
     several = inside("none.kmtrace", "-f", "svg")
     assert several.returncode == 2
     assert "one machine" in several.stderr
+
+
+def test_the_solver_finds_records_for_what_is_missing(inside: Call) -> None:
+    pytest.importorskip("z3")
+    trace = str(
+        Path(__file__).resolve().parents[2] / "traces" / "scenario-01-server-configuration-fails.kmtrace"
+    )
+    args = (trace, "--machine", "channel.registered", "--missing", "--prove", "-f", "json")
+    made = json.loads(inside(*args).stdout)
+    schema = resources.files("kmclcheck.report").joinpath("schema/coverage-1.json").read_text("utf-8")
+    jsonschema.validate(made, json.loads(schema))
+    (one,) = made["missing"]["states"]
+    assert (one["value"], one["proof"]["reached"], one["proof"]["certain"]) == ("true", True, True)
+    records = one["proof"]["records"]
+    # A channel has to be made first, and only the last record brings the value.
+    assert records[0].split()[:2] == ["call", "VmbChannelAllocate"]
+    assert "VmbChannelInitSetStateChangeCallbacks" in records[-1]

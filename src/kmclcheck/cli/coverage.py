@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -19,11 +19,12 @@ from kmclcheck.cli.inputs import find_traces
 from kmclcheck.cli.nearest import did_you_mean
 from kmclcheck.cli.progress import Progress
 from kmclcheck.cli.reading import Reading, reading, reading_options
+from kmclcheck.cli.solving import need_solver
 from kmclcheck.cli.specs import load_specs
 from kmclcheck.cli.writing import check_writable, text_output
 from kmclcheck.diagnostics import InputError
-from kmclcheck.engines.coverage import Coverage, Coverer, Universe
-from kmclcheck.engines.coverage.missing import Gaps, gaps
+from kmclcheck.engines.coverage import Coverage, Coverer, State, Universe
+from kmclcheck.engines.coverage.missing import Gaps, Missing, Proof, gaps
 from kmclcheck.model.spec import Profile, Spec
 from kmclcheck.report import InputFailure, ToolInfo
 from kmclcheck.report.coverage_document import coverage_document, floor_percent, read_coverage
@@ -70,6 +71,15 @@ class Measured:
 )
 @click.option("--missing", is_flag=True, help="Tell what was never exercised, with a shortest way there.")
 @click.option(
+    "--prove", is_flag=True,
+    help="With --missing: ask the solver for records that keep all rules and reach each missing value "
+    "(needs Z3).",
+)  # fmt: skip
+@click.option(
+    "--timeout", type=click.FloatRange(min=0), default=10.0, show_default=True, metavar="SECONDS",
+    help="With --prove: the time for each value.",
+)  # fmt: skip
+@click.option(
     "--machine", multiple=True, metavar="NAME",
     help="Look at this machine only, such as channel.life. May be repeated.",
 )  # fmt: skip
@@ -100,6 +110,8 @@ def command(
     diagrams: str | None,
     details: bool,
     missing: bool,
+    prove: bool,
+    timeout: float,
     machine: tuple[str, ...],
     fail_under: float | None,
     merge: tuple[str, ...],
@@ -114,6 +126,10 @@ def command(
     """
     if not paths and not merge:
         raise click.UsageError("no trace given; name files or folders, - for standard input, or --merge", ctx)
+    if prove and not missing:
+        raise click.UsageError("--prove is about what is missing: it goes with --missing")
+    if prove:
+        need_solver("--prove")
     if output is not None:
         check_writable(output)
     specification = load_specs(spec)
@@ -134,6 +150,8 @@ def command(
     if measured.interrupted:
         complain("interrupted: this is what was covered so far")
     found = gaps(measured.coverage, machines, stays=details) if missing else None
+    if found is not None and prove:
+        found = _proved(found, universe, timeout)
     with text_output(output) as stream:
         stream.write(_text(measured, machines, format_, details, found, specification))
     if diagrams is not None:
@@ -144,6 +162,28 @@ def command(
     if measured.failures or measured.interrupted:
         return ExitCode.ERROR
     return _decide(measured.coverage, machines, fail_under)
+
+
+def _proved(found: Gaps, universe: Universe, seconds: float) -> Gaps:
+    """Return the gaps with what the solver says of the missing values of machines that calls move."""
+    from kmclcheck.cli.finders import bounds_of
+    from kmclcheck.engines.analysis import Answer, value
+    from kmclcheck.engines.question import Limits
+
+    bounds = bounds_of(Limits(depth=2, others=1))
+    answers = {Answer.POSSIBLE: True, Answer.NEVER: False, Answer.OPEN: None}
+
+    def asked(one: Missing) -> Missing:
+        machine = universe.machines[one.what.machine]
+        records = any(universe.spec.events[t.event[0]].record for t in machine.transitions)
+        if records or not isinstance(one.what, State):
+            return one
+        said = value(universe.spec, machine, one.what.value, bounds, seconds)
+        settled = said.settled
+        events = settled.events if settled.answer is Answer.POSSIBLE else ()
+        return replace(one, proof=Proof(answers[settled.answer], said.certain, events))
+
+    return replace(found, machines=tuple(asked(one) for one in found.machines))
 
 
 def _machines(universe: Universe, names: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ from kmclcheck.diagnostics import Diagnostic, InputError, Level
 from kmclcheck.engines.coverage import Count, Coverage, Edge, Share, State, Universe
 from kmclcheck.engines.coverage.missing import Gaps, Missing, Step
 from kmclcheck.report.base import InputFailure, ToolInfo
-from kmclcheck.report.describe import path_text
+from kmclcheck.report.describe import path_text, record_words
 from kmclcheck.report.document import Json, JsonObject
 
 SCHEMA = "kmclcheck.coverage/1"
@@ -123,7 +123,12 @@ def _gaps(gaps: Gaps) -> JsonObject:
 
 def _way(missing: Missing) -> JsonObject:
     scenario: Json = None if missing.way is None else [_step(step) for step in missing.way]
-    return {"perhaps": missing.perhaps, "start": missing.start, "scenario": scenario}
+    found: JsonObject = {"perhaps": missing.perhaps, "start": missing.start, "scenario": scenario}
+    if missing.proof is not None:
+        proof = missing.proof
+        records = [record_words(record) for record in proof.records]
+        found["proof"] = {"reached": proof.reached, "certain": proof.certain, "records": records}
+    return found
 
 
 def _step(step: Step) -> JsonObject:

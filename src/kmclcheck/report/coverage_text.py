@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kmclcheck.engines.coverage import Count, Coverage, Edge, Share
-from kmclcheck.engines.coverage.missing import Gaps, Missing, Step
+from kmclcheck.engines.coverage.missing import Gaps, Missing, Proof, Step
 from kmclcheck.report.coverage_document import floor_percent
-from kmclcheck.report.describe import plural
+from kmclcheck.report.describe import plural, record_words
 
 
 def coverage_text(
@@ -106,6 +106,8 @@ def _missing(gaps: Gaps) -> Iterator[str]:
         what = edge_text(one.what) if isinstance(one.what, Edge) else one.what.value
         yield f"  {what}" + (" (perhaps it was)" if one.perhaps else "")
         yield from _way(one)
+        if one.proof is not None:
+            yield from _proof(one.proof)
     if gaps.machines:
         yield ""
     for title, names in (
@@ -124,6 +126,17 @@ def _way(missing: Missing) -> Iterator[str]:
         return
     for step in missing.way:
         yield f"      {_event(step.edge)}  ({_move(step)})"
+
+
+def _proof(proof: Proof) -> Iterator[str]:
+    if proof.reached is None:
+        yield "      the solver found no answer in time"
+    elif not proof.reached:
+        yield "      no records that keep all rules lead there (proved)"
+    else:
+        several = "" if proof.certain else ", as one of several values that the documents leave open"
+        yield f"      reached by {plural(len(proof.records), 'record')} that keep all rules{several}:"
+        yield from (f"        {record_words(record)}" for record in proof.records)
 
 
 def _move(step: Step) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from kmclcheck.engines.coverage.tally import Count, Coverage
 from kmclcheck.engines.coverage.universe import Edge, State, Universe
+from kmclcheck.model.event import Event
 from kmclcheck.model.spec import EventDecl, Rule
 
 
@@ -24,16 +25,29 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """What the solver says of a value. ``reached``: by ``records`` that keep all rules of the core; ``None``:
+    it found no answer in time. ``certain``: an object has the value for sure then, not as one of several.
+    """
+
+    reached: bool | None
+    certain: bool = True
+    records: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Missing:
     """A value or a transition that was not covered for certain. ``perhaps``: it may have been.
 
-    ``way`` begins where an object begins, at ``start``; ``None``: no events lead there.
+    ``way`` begins where an object begins, at ``start``; ``None``: no events lead there. ``proof``: if
+    the solver was asked.
     """
 
     what: State | Edge
     perhaps: bool
     start: str
     way: tuple[Step, ...] | None
+    proof: Proof | None = None
 
 
 @dataclass(frozen=True, slots=True)
