@@ -171,6 +171,7 @@ def test_what_cannot_be_added_says_why(demo: Universe, tmp_path: Path) -> None:
     assert "damaged" in error(json.dumps(good | {"traces": -1}))
     assert "damaged" in error(json.dumps(good | {"traces": True}))
     assert "damaged" in error(json.dumps(good | {"rules": [{"id": "other"}]}))
+    assert "damaged" in error(json.dumps(good | {"functions": good["functions"][1:]}))
     machines = [{**m, "states": m["states"][1:]} for m in good["machines"]]
     assert "damaged" in error(json.dumps(good | {"machines": machines}))
     path.unlink()

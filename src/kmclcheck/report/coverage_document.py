@@ -182,6 +182,10 @@ def _read(document: dict[str, Any], universe: Universe) -> Coverage:
     for mine, part in ((coverage.states, states), (coverage.edges, edges)):
         for count, one in zip(mine, part, strict=True):
             count.certain, count.perhaps = _number(one["count"]), _number(one["perhaps"])
+    rules = [one["id"] for one in document["rules"]]
+    functions = [one["name"] for one in document["functions"]]
+    if rules != list(coverage.rules) or functions != list(coverage.events):
+        raise ValueError("not all rules and functions, each once")
     for one in document["rules"]:
         rule = coverage.rules[one["id"]]
         rule.decided, rule.open, rule.failed = (_number(one[k]) for k in ("decided", "open", "failed"))
