@@ -116,8 +116,10 @@ def test_counts_of_a_whole_life(demo: Universe) -> None:
     assert {n: (e.entries, e.exits) for n, e in coverage.events.items()} == {
         "FileOpen": (1, 1), "FileRead": (2, 2), "FileHold": (1, 1), "FileClose": (1, 1),
     }  # fmt: skip
-    share = coverage.edge_share(["file.life"])
-    assert (share.covered, share.total, share.perhaps) == (3, 6, 2)
+    # Of the six lines, four move the value.
+    share, stays = coverage.edge_share(["file.life"]), coverage.stay_share(["file.life"])
+    assert (share.covered, share.total, share.perhaps) == (2, 4, 2)
+    assert (stays.covered, stays.total, stays.perhaps) == (1, 2, 0)
 
 
 def test_an_object_first_seen_in_mid_life_counts_when_it_is_known(demo: Universe) -> None:
@@ -233,6 +235,7 @@ def test_the_source_and_the_target_of_a_covered_transition_are_covered() -> None
     taken = [e for e, c in zip(universe.edges, coverage.edges, strict=True) if c.certain]
     assert {(e.machine, e.source) for e in taken} <= states
     assert {(e.machine, e.targets[0]) for e in taken if len(e.targets) == 1} <= states
-    # The lines that nobody can be certain of are not.
-    assert all(edge.counted for edge in taken)
+    # Lines that nobody can be certain of, and those of a birth of another object, are never taken.
+    assert all(edge.possible for edge in taken)
+    assert any(edge.reborn for edge in universe.edges)
     assert len(taken) >= 150
