@@ -184,9 +184,10 @@ def value(spec: Spec, machine: Machine, wanted: str, bounds: Bounds, seconds: fl
     # Where callbacks go unseen, only traces that may leave some out show it.
     key = machine.kind, machine.field
     shown = any(
-        (one.kind, one.field) == key
-        for one in (d.recorded_when for d in spec.events.values())
-        if isinstance(one, FieldIn)
+        isinstance(one, FieldIn) and (one.kind, one.field) == key
+        for condition in (d.recorded_when for d in spec.events.values())
+        if condition is not None
+        for one in walk(condition)
     )
     within = replace(bounds, unseen=True) if shown else bounds
     enum = spec.kinds[machine.kind].enums[machine.field]
