@@ -24,6 +24,10 @@ _COMMANDS = {
         "kmclcheck.cli.counterexample",
         "Find the shortest trace that breaks a rule and no other.",
     ),
+    "coverage": (
+        "kmclcheck.cli.coverage",
+        "Tell which states, transitions and rules traces covered.",
+    ),
     "explain": ("kmclcheck.cli.explain", "Tell what a rule means and how to keep it."),
     "explain-open": (
         "kmclcheck.cli.explain_open",
