@@ -58,7 +58,7 @@ def test_golden(file: str, name: str, encoding: str, verbose: bool) -> None:
 
 
 def test_every_format_has_a_golden_file() -> None:
-    assert format_names() == ["concise", "json", "jsonl", "text"]
+    assert format_names() == ["concise", "html", "json", "jsonl", "text"]
 
 
 def schema() -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from kmclcheck.report.base import InputFailure, Renderer, ReportOptions, RunResult, ToolInfo
 from kmclcheck.report.fingerprint import fingerprint
-from kmclcheck.report.registry import format_names, get_renderer, register
+from kmclcheck.report.registry import format_names, get_renderer, register, wants_density
 
 __all__ = [
     "InputFailure",
@@ -14,4 +14,5 @@ __all__ = [
     "format_names",
     "get_renderer",
     "register",
+    "wants_density",
 ]
