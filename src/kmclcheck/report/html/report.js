@@ -97,6 +97,8 @@ function mark(f) {
   for (const old of document.querySelectorAll(".strip .here")) old.remove();
   const picture = document.querySelector(`.strip svg[data-trace="${Number(f.t)}"]`);
   if (!picture || f.at === null) return;
+  const box = picture.closest(".stripbox");
+  box.scrollTop = picture.parentNode.offsetTop - box.offsetTop;
   const x = f.at / Number(picture.dataset.scale);
   picture.append(draw("rect", { class: "here", x: x - 1, y: 0, width: 2.5, height: 44 }));
 }
@@ -163,6 +165,7 @@ document.documentElement.classList.add("js");
 themes();
 verdictTable();
 fillSelects();
+filter.addEventListener("input", refilter);
 for (const one of findings) {
   const item = entry(one);
   buttons.set(one, item.firstChild);
