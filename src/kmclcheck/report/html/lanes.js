@@ -97,11 +97,11 @@ function makePicture(one, rows) {
   const hatch = draw("pattern", { id: "hatch", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
   hatch.append(draw("line", { class: "hatch", x1: 0, y1: 0, x2: 0, y2: 6 }));
   svg.append(hatch);
+  const pick = draw("rect", { class: "pick-row", x: 0, y: -ROW, width, height: ROW });
+  svg.append(pick);
   rows.forEach((row, at) => {
     if (row.marks & FAULT) svg.append(draw("rect", { class: "fault-row", x: 0, y: at * ROW, width, height: ROW }));
   });
-  const pick = draw("rect", { class: "pick-row", x: 0, y: -ROW, width, height: ROW });
-  svg.append(pick);
   for (const lane of order) {
     const edge = lane.x + lane.width - 0.5;
     svg.append(draw("line", { class: "lane-line", x1: edge, y1: 0, x2: edge, y2: height }));
@@ -194,7 +194,7 @@ function makeBoard(one) {
   const lines = [], picks = [];
   rows.forEach((row, at) => {
     if (row.gap) {
-      body.append(el("tr", { class: "gap" }, el("td", { colspan: "5" }, `\u22ee ${plural(row.gap, "record")} left out`)));
+      body.append(el("tr", { class: "gap" }, ...["\u22ee", "", "", `${plural(row.gap, "record")} left out`, ""].map((text, n) => el("td", { role: "gridcell", class: n < 2 ? "num" : null }, text))));
       return;
     }
     const e = row.event, fault = row.marks & FAULT;
