@@ -67,8 +67,8 @@ function makeLanes(one, bars) {
     if (!lanes.has(inner)) lanes.set(inner, rest);
     bar.lane = lanes.get(inner);
     let slot = 0;
-    while (bar.lane.slots[slot] !== undefined && bar.lane.slots[slot] >= bar.from) slot += 1;
-    bar.lane.slots[slot] = bar.to;
+    while (slot < 5 && bar.lane.slots[slot] !== undefined && bar.lane.slots[slot] >= bar.from) slot += 1;
+    bar.lane.slots[slot] = Math.max(bar.to, bar.lane.slots[slot] || 0);
     bar.slot = slot;
   }
   const order = [...new Set(lanes.values())].sort((a, b) => a.first - b.first);

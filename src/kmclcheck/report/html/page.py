@@ -26,7 +26,7 @@ from kmclcheck.report.describe import (
     time_text,
 )
 from kmclcheck.report.html.payload import FAULT, IN_SLICE, Row, kept_findings, payload, rows
-from kmclcheck.report.html.strip import BARS, HEIGHT, Strip, strip
+from kmclcheck.report.html.strip import HEIGHT, strip
 from kmclcheck.report.html.words import TEXT_SHOWN, shown, shown_lines
 from kmclcheck.report.lines import summary_line
 from kmclcheck.report.summary import OpenGroup, count, open_groups
@@ -75,7 +75,6 @@ def page(run: RunResult, spec: Spec) -> str:
         kept=_kept(run),
         verdicts=_verdicts(run, spec),
         strips=[(n, t, s) for n, t in enumerate(run.traces[:STRIPS]) if (s := strip(t, spec)) is not None],
-        bars=BARS,
         height=HEIGHT,
         most_items=ITEMS,
         path=path_text,
@@ -239,6 +238,3 @@ def _verdicts(run: RunResult, spec: Spec) -> list[RuleVerdict]:
             made[verdict.rule] = RuleVerdict(verdict.rule, statement, kind, decided, left, reason)
     # What needs attention comes first.
     return sorted(made.values(), key=lambda v: (-_WEIGHT[v.kind], v.rule))
-
-
-__all__ = ["Strip", "page"]

@@ -99,8 +99,8 @@ function mark(f) {
   if (!picture || f.at === null) return;
   const box = picture.closest(".stripbox");
   box.scrollTop = picture.parentNode.offsetTop - box.offsetTop;
-  const x = f.at / Number(picture.dataset.scale);
-  picture.append(draw("rect", { class: "here", x: x - 1, y: 0, width: 2.5, height: 44 }));
+  const wide = Math.max(1, Number(picture.dataset.width) / 100);
+  picture.append(draw("rect", { class: "here", x: f.at + 0.5 - wide / 2, y: 0, width: wide, height: 44 }));
 }
 
 /* ---- keys, verdicts, theme ---- */

@@ -8,24 +8,20 @@ from kmclcheck.model.finding import TraceResult
 from kmclcheck.model.spec import Severity, Spec
 from kmclcheck.report.describe import plural, time_text
 
-BARS = 256
 HEIGHT = 36
 
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """What to draw: bars as one path, and ticks by severity, in a picture ``BARS`` wide.
-
-    ``scale``: how many bins of the density make a bar.
-    """
+    """What to draw: a bar for each bin of the density, as one path, and ticks by severity."""
 
     path: str
-    errors: tuple[float, ...]
-    warnings: tuple[float, ...]
+    errors: tuple[int, ...]
+    warnings: tuple[int, ...]
     first: str
     last: str
     label: str
-    scale: float
+    width: int
 
 
 def strip(trace: TraceResult, spec: Spec) -> Strip | None:
@@ -34,28 +30,23 @@ def strip(trace: TraceResult, spec: Spec) -> Strip | None:
     used = density.used() if density is not None else 0
     if density is None or density.start is None or not used:
         return None
-    scale = max(used / BARS, 1 / 16)
-    bars = [0] * BARS
-    for at, count in enumerate(density.counts[:used]):
-        bars[min(int(at / scale), BARS - 1)] += count
-    wide = max(1.0, 1 / scale)
-    most = max(bars)
+    most = max(density.counts)
     steps = []
-    for at, count in enumerate(bars):
+    for at, count in enumerate(density.counts[:used]):
         if count:
             height = max(1, round(HEIGHT * count / most))
-            steps.append(f"M{at} {HEIGHT}v-{height}h{_short(wide)}v{height}z")
-    places: dict[Severity, set[float]] = {Severity.ERROR: set(), Severity.WARNING: set()}
+            steps.append(f"M{at} {HEIGHT}v-{height}h1v{height}z")
+    places: dict[Severity, set[int]] = {Severity.ERROR: set(), Severity.WARNING: set()}
     for finding in trace.findings:
         event = finding.event
         place = used - 1 if event is None else density.place(event.time, event.line)
         if place is not None:
-            places.setdefault(spec.rules[finding.rule].severity, set()).add(round(place / scale, 2))
+            places.setdefault(spec.rules[finding.rule].severity, set()).add(place)
     end = density.start + used * density.width
     ends = (density.start, end)
     first, last = (time_text(t) for t in ends) if density.timed else (f"record {n:,}" for n in ends)
     label = (
-        f"{plural(trace.events, 'event')} from {first} to {last}, at most {most:,} in one of {BARS} parts; "
+        f"{plural(trace.events, 'event')} from {first} to {last}, at most {most:,} in one of {used} parts; "
         f"{plural(len(trace.findings), 'finding')}"
     )
     return Strip(
@@ -65,9 +56,5 @@ def strip(trace: TraceResult, spec: Spec) -> Strip | None:
         first,
         last,
         label,
-        scale,
+        used,
     )
-
-
-def _short(value: float) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".")
