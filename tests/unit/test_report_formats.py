@@ -62,7 +62,17 @@ def test_golden(file: str, name: str, encoding: str, verbose: bool) -> None:
 
 
 def test_every_format_has_a_golden_file() -> None:
-    assert format_names() == ["concise", "github", "json", "jsonl", "junit", "markdown", "sarif", "text"]
+    assert format_names() == [
+        "concise",
+        "github",
+        "html",
+        "json",
+        "jsonl",
+        "junit",
+        "markdown",
+        "sarif",
+        "text",
+    ]
 
 
 def schema() -> dict[str, object]:

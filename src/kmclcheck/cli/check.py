@@ -18,6 +18,7 @@ from kmclcheck.cli.follow import Follower, refuse
 from kmclcheck.cli.inputs import find_traces
 from kmclcheck.cli.judges import NAMES as ENGINES
 from kmclcheck.cli.judges import Judging, judge
+from kmclcheck.cli.metering import metered
 from kmclcheck.cli.nearest import did_you_mean
 from kmclcheck.cli.progress import Progress
 from kmclcheck.cli.reading import Reading, reading, reading_options
@@ -30,7 +31,15 @@ from kmclcheck.engines.monitor import Options
 from kmclcheck.engines.replay import Checker
 from kmclcheck.model.finding import TraceResult
 from kmclcheck.model.spec import Profile, Spec
-from kmclcheck.report import InputFailure, ReportOptions, RunResult, ToolInfo, format_names, get_renderer
+from kmclcheck.report import (
+    InputFailure,
+    ReportOptions,
+    RunResult,
+    ToolInfo,
+    format_names,
+    get_renderer,
+    wants_density,
+)
 from kmclcheck.report.base import MONITOR
 from kmclcheck.report.baseline import without_known
 from kmclcheck.traces import TraceReader
@@ -283,6 +292,8 @@ def command(
         )
         return decide(watched, specification, FailOn(fail_on), strict)
     checker = _checker(specification, options, engine, engine_timeout, repair_budget if repairs else None)
+    if any(wants_density(name) for name in (format, *(name for name, _ in report))):
+        checker = metered(checker)
     how_to_read = reading(ctx.obj, **how)
     run = _check_all(paths, specification, checker, engine, how_to_read, Progress(enabled=not quiet))
     run = replace(run, options=ReportOptions(quiet=quiet, verbose=verbose, docs=docs_url))

@@ -10,7 +10,7 @@ from kmclcheck.report.base import (
     ToolInfo,
 )
 from kmclcheck.report.fingerprint import fingerprint
-from kmclcheck.report.registry import format_names, get_renderer, register
+from kmclcheck.report.registry import format_names, get_renderer, register, wants_density
 
 __all__ = [
     "InputFailure",
@@ -24,4 +24,5 @@ __all__ = [
     "format_names",
     "get_renderer",
     "register",
+    "wants_density",
 ]

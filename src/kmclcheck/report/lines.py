@@ -24,10 +24,11 @@ def gone_line(run: RunResult) -> str:
     return f"{plural(len(gone), 'finding')} of the baseline {verb} not occur any more: {shown}"
 
 
-def summary_line(run: RunResult, spec: Spec) -> str:
+def summary_line(run: RunResult, spec: Spec, timed: bool = True) -> str:
     """Return what was found, how much of the rules was looked at, and how large the input was.
 
-    Never a bare "passed": a run that exercised nothing must look like one.
+    Never a bare "passed": a run that exercised nothing must look like one. Without ``timed``, equal runs give
+    equal lines.
     """
     counts = count(run.traces, spec)
     found = plural(counts.findings, "finding")
@@ -45,7 +46,9 @@ def summary_line(run: RunResult, spec: Spec) -> str:
     size = plural(counts.events, "event")
     if len(run.traces) != 1:
         size += f" of {plural(len(run.traces), 'trace')}"
-    text = f"{found}; {rules}; {size} in {counts.seconds:.1f} s"
+    text = f"{found}; {rules}; {size}"
+    if timed:
+        text += f" in {counts.seconds:.1f} s"
     if run.failures:
         text += f"; {plural(len(run.failures), 'file')} not checked"
     if run.interrupted or not counts.complete:

@@ -50,3 +50,8 @@ def get_renderer(name: str) -> Renderer:
     """Return the format of this name. Raises KeyError."""
     _load()
     return _renderers[name]
+
+
+def wants_density(name: str) -> bool:
+    """Return whether a format shows how events lie over a trace: to be counted while reading."""
+    return bool(getattr(get_renderer(name), "wants_density", False))
