@@ -2,15 +2,20 @@
 
 They know the name of every property and which ones are required. What the schema says besides of the
 properties that are used here (kinds of values, least numbers, lists that may not be empty) stands below.
+Where the published schema itself is at hand, KMCLCHECK_SARIF_SCHEMA names the file and it is asked, too.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import attr
+import jsonschema
 import sarif_om
 
 # The class of what a property holds, or of each item if it is a list. Others hold plain values.
@@ -55,7 +60,16 @@ _REFERENCE = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*:)?[A-Za-z0-9\-._~:/?#\[\]@!$
 
 def problems(log: Any) -> list[str]:
     """Return what is not as the standard says, each with its place."""
-    return list(_object(log, sarif_om.SarifLog, "log"))
+    return [*_object(log, sarif_om.SarifLog, "log"), *_published(log)]
+
+
+def _published(log: Any) -> list[str]:
+    path = os.environ.get("KMCLCHECK_SARIF_SCHEMA")
+    if not path:
+        return []
+    schema = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    sort = jsonschema.validators.validator_for(schema)
+    return [error.message for error in sort(schema, format_checker=sort.FORMAT_CHECKER).iter_errors(log)]
 
 
 def _object(value: Any, kind: type, place: str) -> Iterator[str]:
