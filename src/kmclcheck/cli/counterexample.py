@@ -16,13 +16,15 @@ from kmclcheck.cli.finders import NAMES, bounds_of, finder
 from kmclcheck.cli.limits import BOUND_HELP, read_limits
 from kmclcheck.cli.nearest import did_you_mean
 from kmclcheck.cli.specs import load_specs
-from kmclcheck.cli.stories import as_itf, steps, write
+from kmclcheck.cli.stories import as_itf, write
 from kmclcheck.cli.writing import text_output
-from kmclcheck.engines.question import Finder, Limits, Question
+from kmclcheck.diagrams.lanes import Fault, lane_picture
+from kmclcheck.engines.question import Finder, Limits, Question, Records
 from kmclcheck.engines.shortest import Judge, Outcome, answer, core, info, judged_with
+from kmclcheck.engines.story import steps
 from kmclcheck.model.event import End, Event
 from kmclcheck.model.spec import Spec
-from kmclcheck.report.describe import plural
+from kmclcheck.report.describe import headline, plural
 from kmclcheck.report.paint import Painter
 from kmclcheck.traces.formats.kmtrace_writer import format_event, write_header
 
@@ -54,8 +56,8 @@ class _Search:
 @click.option("--all", "folder", metavar="DIR", help="Write one trace per core rule into DIR.")
 @click.option("-o", "--output", metavar="FILE", help="Write the trace to FILE instead of telling it.")
 @click.option(
-    "--format", "format_", type=click.Choice(["text", "kmtrace", "json"]),
-    help="text tells it, kmtrace is the trace itself, json has the states of every step (ITF). "
+    "--format", "format_", type=click.Choice(["text", "kmtrace", "json", "svg"]),
+    help="text tells it, kmtrace is the trace itself, json has the states of every step (ITF), svg draws it. "
     "By default text, or with -o what the suffix says.",
 )  # fmt: skip
 @click.option(
@@ -105,10 +107,15 @@ def command(
     found = [search.answer(Question(rule, witness=witness))]
     if minimal_pair and found[0].found is not None:
         found.append(search.answer(Question(rule, witness=True, near=found[0].found)))
-    format_ = format_ or ("text" if output is None else "json" if output.endswith(".json") else "kmtrace")
+    format_ = format_ or ("text" if output is None else _by_suffix(output))
     if len(found) > 1 and format_ != "text":
         raise click.UsageError("a pair is told as text only")
     return _one(search, found, output, format_, ColourMode(colour))
+
+
+def _by_suffix(output: str) -> str:
+    suffix = os.path.splitext(output)[1]
+    return {".json": "json", ".svg": "svg"}.get(suffix, "kmtrace")
 
 
 def _one(
@@ -126,6 +133,8 @@ def _one(
                 story = steps(search.spec, records.events, records.end)
                 document = as_itf(search.spec, _title(one), story, records.end)
                 stream.write(json.dumps(document, indent=1) + "\n")
+            elif format_ == "svg":
+                stream.write(_picture(search.spec, one, records))
             else:
                 painter = Painter(stream, wants_colour(mode, stream))
                 painter.line((_title(one), "bold"))
@@ -145,6 +154,17 @@ def _one(
     if output is not None:
         complain(f"{output}: {plural(len(last.found.events), 'event')}")
     return ExitCode.OK
+
+
+def _picture(spec: Spec, one: Outcome, records: Records) -> str:
+    finding = next(iter(one.replay.findings), None) if one.replay is not None else None
+    fault = None
+    if finding is not None:
+        # Records are numbered by their lines.
+        index = None if finding.event is None else finding.event.line - 1
+        fault = Fault(headline(finding, spec.rules[finding.rule]), index)
+    story = steps(spec, records.events, records.end)
+    return lane_picture(spec, story, _title(one), fault=fault, end=records.end)
 
 
 def _all(search: _Search, folder: str, witness: bool) -> int:

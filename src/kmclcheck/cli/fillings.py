@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kmclcheck.cli.stories import Margin, Step, steps
+from kmclcheck.cli.stories import Margin
 from kmclcheck.cli.stories import write as write_story
 from kmclcheck.engines.filling import Result
 from kmclcheck.engines.openings import Place
+from kmclcheck.engines.story import Step, steps
 from kmclcheck.model.event import Event
 from kmclcheck.model.finding import Verdict
 from kmclcheck.model.spec import Spec

@@ -10,6 +10,9 @@ import os
 from kmclcheck.model.event import Event, Phase
 from kmclcheck.model.finding import Finding, ObjectRef, TraceResult
 from kmclcheck.model.spec import Rule, Spec
+from kmclcheck.model.words import status_text as status_text
+from kmclcheck.model.words import thread_text as thread_text
+from kmclcheck.model.words import time_text as time_text
 
 
 def rule_of(finding: Finding, spec: Spec) -> Rule:
@@ -63,23 +66,6 @@ def object_text(ref: ObjectRef) -> str:
     return text
 
 
-def thread_text(event: Event) -> str | None:
-    """Return process and thread in hex, ``4.1a4``, or the thread alone."""
-    if event.tid is None:
-        return None
-    return f"{event.tid:x}" if event.pid is None else f"{event.pid:x}.{event.tid:x}"
-
-
-def time_text(nanoseconds: int) -> str:
-    """Return a time from the trace's origin with the unit that suits its size; ASCII only."""
-    sign = "-" if nanoseconds < 0 else "+"
-    size = abs(nanoseconds)
-    for unit, scale in (("s", 10**9), ("ms", 10**6), ("us", 10**3)):
-        if size >= scale:
-            return f"{sign}{size // scale}.{size % scale * 1000 // scale:03d} {unit}"
-    return f"{sign}{size} ns"
-
-
 def event_text(event: Event, spec: Spec) -> str:
     """Return name, ``.ret``/``.out`` for an exit, and the status if there is one."""
     text = event.name
@@ -88,17 +74,6 @@ def event_text(event: Event, spec: Spec) -> str:
     if event.status is not None:
         text += f" = {status_text(event.status, spec)}"
     return text
-
-
-def status_text(status: int | str, spec: Spec) -> str:
-    """Return the specification's name of a status, or the number in hex."""
-    if isinstance(status, str):
-        return status
-    value = status & 0xFFFFFFFF
-    for name, number in spec.statuses.items():
-        if number & 0xFFFFFFFF == value:
-            return name
-    return f"0x{value:08x}"
 
 
 def plural(count: int, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""State graphs as text: DOT, Mermaid, GraphML and the node-link JSON of networkx."""
+"""State graphs for other tools: DOT, Mermaid, GraphML and the node-link JSON of networkx."""
 
 from __future__ import annotations
 
