@@ -24,6 +24,7 @@ _COMMANDS = {
         "kmclcheck.cli.counterexample",
         "Find the shortest trace that breaks a rule and no other.",
     ),
+    "docs": ("kmclcheck.cli.docs", "Write the documentation of a specification as a site."),
     "explain": ("kmclcheck.cli.explain", "Tell what a rule means and how to keep it."),
     "explain-open": (
         "kmclcheck.cli.explain_open",
