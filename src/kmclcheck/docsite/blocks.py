@@ -122,7 +122,10 @@ Block = Heading | Para | Bullets | Facts | Table | Pre | Figure | Note
 
 @dataclass(slots=True)
 class Page:
-    """A page: ``path`` has no suffix, ``kind`` is what the search says it is, ``summary`` its first line."""
+    """A page: ``path`` has no suffix, ``kind`` is what the search says it is, ``summary`` its first line.
+
+    ``words`` are found by the search besides; ``menu`` is the title in the menu, if it is another one.
+    """
 
     path: str
     title: str
@@ -130,6 +133,7 @@ class Page:
     summary: str
     blocks: list[Block] = field(default_factory=list)
     words: str = ""
+    menu: str = ""
 
     def heading(self, text: str, anchor: str = "", level: int = 2) -> None:
         """Begin a section; without an anchor it is called after its text, in small letters."""

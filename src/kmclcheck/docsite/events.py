@@ -35,7 +35,7 @@ def events_page(site: Site) -> Page:
     events = site.spec.events.values()
     counts = [(title, sum(sort_of(event) == sort for event in events)) for title, sort in _SORTS]
     told = ", ".join(f"{count} {title.lower()}" for title, count in counts if count)
-    page = Page("events", "Functions and callbacks", "overview", f"{told}.")
+    page = Page("events", "Functions and callbacks", "overview", f"{told}.", menu="Events")
     for title, sort in _SORTS:
         mine = [event for event in events if sort_of(event) == sort]
         if not mine:

@@ -111,7 +111,8 @@ class Verdict:
 class Cell:
     """An event in a state: the states after it, empty if no line of the machine fits, and who forbids it.
 
-    ``stays``: the machine has no line for the event at all. ``guarded``: a condition decides.
+    ``stays``: the machine has no line for the event at all. ``guarded``: unless a condition holds,
+    the state stays as it is.
     """
 
     targets: tuple[str, ...]
@@ -152,8 +153,6 @@ def matrix(spec: Spec, machine: Machine) -> dict[EventKind, dict[str, Cell]]:
             mine = [line for line in mine if value in line.sources]
             for line in mine:
                 targets.update(dict.fromkeys(v for v in enum.values if v in (line.targets or {value})))
-            if mine and all(line.guard != e.Truth(True) for line in mine):
-                targets[value] = None  # no guard holds: the value stays
             told: dict[str, bool] = {}
             for id, check in checks.get(event, ()):
                 verdict = forbids(check, field, value)
@@ -162,7 +161,7 @@ def matrix(spec: Spec, machine: Machine) -> dict[EventKind, dict[str, Cell]]:
             row[value] = Cell(
                 tuple(v for v in enum.values if v in targets),
                 event not in lines,
-                any(line.guard != e.Truth(True) for line in mine),
+                bool(mine) and all(line.guard != e.Truth(True) for line in mine),
                 tuple(Verdict(id, certain) for id, certain in told.items()),
             )
         rows[event] = row

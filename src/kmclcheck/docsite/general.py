@@ -155,6 +155,7 @@ def unclear_page(site: Site) -> Page:
     readings = [rule for rule in site.spec.rules.values() if rule.reading]
     page = Page("unclear", "Unclear points, and how they are read", "overview",
                 f"Rules that rest on a reading of unclear documents: {len(readings)}.")  # fmt: skip
+    page.menu = "Unclear points"
     tags: dict[str, list[str]] = {}
     for rule in readings:
         for tag in point_tags(rule.reading):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from kmclcheck.docsite import facts
 from kmclcheck.docsite.blocks import (
     Cell,
@@ -19,7 +22,7 @@ from kmclcheck.docsite.blocks import (
 )
 from kmclcheck.docsite.pictures import machine_figure
 from kmclcheck.docsite.site import RULE_HEAD, Site, row
-from kmclcheck.model.spec import EnumField, Machine
+from kmclcheck.model.spec import EnumField, Machine, Transition
 from kmclcheck.report.describe import plural
 
 
@@ -76,20 +79,21 @@ def _values(site: Site, machine: Machine, enum: EnumField) -> list[Row]:
             marks.append("the value at birth")
         if value in enum.dead:
             marks.append("the object has ended")
-        if value in enum.absent:
+        if value in enum.absent and len(enum.absent) < len(enum.values):
             marks.append("what a handle that names no living object stands for")
-        into = sum(value in t.targets and t.sources != {value} for t in machine.transitions)
-        marks.append(f"{plural(into, 'line')} of the machine lead{'s' if into == 1 else ''} here")
+        into = sum(value in t.targets and t.sources != {value} for t in machine.transitions if not t.observe)
+        marks.append(f"{plural(into, 'transition')} lead{'s' if into == 1 else ''} here")
         rows.append(row([Code(value)], [Text("; ".join(marks))], anchor=f"value-{value}"))
     return rows
 
 
 def _transitions(site: Site, machine: Machine, enum: EnumField) -> list[Row]:
     rows = []
-    for line in machine.transitions:
+    for group in _alike(machine.transitions):
+        line = group[0]
         sources = [v for v in enum.values if v in line.sources]
         targets = [v for v in enum.values if v in line.targets]
-        event: list[Inline] = [site.places.event(line.event[0], line.event[1].value)]
+        event = joined([[site.places.event(one.event[0], one.event[1].value)] for one in group])
         if line.via_parent:
             event.append(Text(" of the parent"))
         if line.anywhere:
@@ -102,6 +106,17 @@ def _transitions(site: Site, machine: Machine, enum: EnumField) -> list[Row]:
     return rows
 
 
+def _alike(lines: Sequence[Transition]) -> list[list[Transition]]:
+    """Return lines that differ in their events only as one, in the order of the machine."""
+    groups: list[list[Transition]] = []
+    for line in lines:
+        if groups and replace(groups[-1][-1], event=line.event, span=None) == replace(line, span=None):
+            groups[-1].append(line)
+        else:
+            groups.append([line])
+    return groups
+
+
 def _codes(values: list[str]) -> list[Inline]:
     return joined([[Code(value)] for value in values])
 
@@ -112,7 +127,7 @@ def _matrix(site: Site, page: Page, machine: Machine, enum: EnumField) -> None:
         Text("What each event does in each state. "),
         Text("\N{RIGHTWARDS ARROW} the next state, several if the documents leave it open; "),
         Text("\N{BALLOT X} 2: forbidden by rule 2; (\N{BALLOT X} 2): forbidden if more conditions hold; "),
-        Text("*: if its conditions hold; stays: the event does not concern this field; "),
+        Text("*: if its conditions hold, and otherwise it stays; stays: the event leaves it as it is; "),
         Text("not documented: no line of the machine fits, so the event tells that it was another state."),
     ]))  # fmt: skip
     rows = []
@@ -133,11 +148,12 @@ def _matrix(site: Site, page: Page, machine: Machine, enum: EnumField) -> None:
 
 def _cell(site: Site, cell: facts.Cell, value: str) -> Cell:
     line: list[Inline] = []
+    certainly = any(verdict.certain for verdict in cell.forbidden)
     if cell.targets == (value,) or cell.stays:
-        line.append(Text("stays"))
+        line += [] if certainly else [Text("stays")]
     elif cell.targets:
         line.append(Text("\N{RIGHTWARDS ARROW} " + " | ".join(cell.targets) + ("*" if cell.guarded else "")))
-    else:
+    elif not certainly:
         line.append(Text("not documented"))
     kind = "stays" if cell.stays or cell.targets == (value,) else "moves" if cell.targets else "unknown"
     for certain, before, after in ((True, " \N{BALLOT X} ", ""), (False, " (\N{BALLOT X} ", ")")):
