@@ -155,6 +155,55 @@ def test_graph_formats(capsys: pytest.CaptureFixture[str]) -> None:
     assert ElementTree.fromstring(out(capsys)).tag.endswith("graphml")
 
 
+def test_graph_as_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["graph", "channel.life", "--format", "svg"]) == 0
+    drawn = out(capsys)
+    assert ElementTree.fromstring(drawn).tag.endswith("svg")
+    file = tmp_path / "life.svg"
+    assert run(["graph", "channel.life", "-o", str(file)]) == 0
+    assert file.read_text(encoding="utf-8") == drawn
+    assert "1 graph" in capsys.readouterr().err
+
+
+def test_graphs_of_all_in_a_folder(tmp_path: Path) -> None:
+    spec = str(Path(__file__).parents[1] / "data" / "filehandle.kmcl")
+    folder = tmp_path / "new"
+    assert run(["graph", "all", "--spec", spec, "--format", "svg", "-o", f"{folder}/"]) == 0
+    drawn = sorted(path.name for path in folder.iterdir())
+    assert drawn
+    assert all(name.endswith(".svg") for name in drawn)
+    assert run(["graph", "all", "--spec", spec, "--format", "mermaid", "-o", str(folder)]) == 0
+    assert len(list(folder.glob("*.mmd"))) == len(drawn)
+    whole = tmp_path / "all.svg"
+    assert run(["graph", "all", "--spec", spec, "-o", str(whole)]) == 0
+    text = whole.read_text(encoding="utf-8")
+    assert all(name.removesuffix(".svg") in text for name in drawn)
+
+
+def test_graph_layout_by_dot(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["graph", "channel.life", "--layout", "dot"]) == 2
+    assert "for --format svg only" in capsys.readouterr().err
+    monkeypatch.setenv("PATH", "")
+    assert run(["graph", "channel.life", "--format", "svg", "--layout", "dot"]) == 2
+    assert "install Graphviz" in capsys.readouterr().err
+    # What the machine has must not matter otherwise.
+    assert run(["graph", "channel.life", "--format", "svg"]) == 0
+
+
+def test_counterexample_as_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "x.svg"
+    assert run(["counterexample", RULE, "-o", str(file)]) == 0
+    capsys.readouterr()
+    assert run(["counterexample", RULE, "--format", "svg"]) == 0
+    drawn = out(capsys)
+    assert file.read_text(encoding="utf-8") == drawn
+    assert ElementTree.fromstring(drawn).tag.endswith("svg")
+    assert f"{RULE}: broken by 3 records" in drawn
+    assert 'class="bar fault' in drawn
+    assert run(["counterexample", RULE, "--witness", "--format", "svg"]) == 0
+    assert 'class="bar fault' not in out(capsys)
+
+
 def test_graph_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["graph", "chanel.life"]) == 2
     assert "did you mean channel.life" in capsys.readouterr().err

@@ -25,7 +25,7 @@ def _plain(text: str) -> str:
 
 
 def test_there_is_a_tour() -> None:
-    assert len(TOUR) == 3
+    assert len(TOUR) == 4
 
 
 @pytest.mark.parametrize(("command", "shown"), TOUR, ids=[command for command, _ in TOUR])

@@ -18,7 +18,7 @@ from kmclcheck.cli.nearest import did_you_mean
 from kmclcheck.cli.specs import load_specs
 from kmclcheck.cli.stories import as_itf, write
 from kmclcheck.cli.writing import text_output
-from kmclcheck.diagrams.lanes import Fault, lane_picture
+from kmclcheck.diagrams.lanes import Fault, lane_picture, rule_fields
 from kmclcheck.engines.question import Finder, Limits, Question, Records
 from kmclcheck.engines.shortest import Judge, Outcome, answer, core, info, judged_with
 from kmclcheck.engines.story import steps
@@ -162,9 +162,11 @@ def _picture(spec: Spec, one: Outcome, records: Records) -> str:
     if finding is not None:
         # Records are numbered by their lines.
         index = None if finding.event is None else finding.event.line - 1
-        fault = Fault(headline(finding, spec.rules[finding.rule]), index)
+        thing = f"{finding.object.kind} {finding.object.handle:#x}"
+        fault = Fault(headline(finding, spec.rules[finding.rule]), index, thing)
     story = steps(spec, records.events, records.end)
-    return lane_picture(spec, story, _title(one), fault=fault, end=records.end)
+    focus = rule_fields(spec.rules[one.question.rule])
+    return lane_picture(spec, story, _title(one), fault=fault, end=records.end, focus=focus)
 
 
 def _all(search: _Search, folder: str, witness: bool) -> int:

@@ -65,7 +65,7 @@ def write(
         painter.line(
             (f"  {one.label:>{gutter}} {painter.bar} ", "bold green" if one.new else "bold blue"),
             (f"{thread:<{side}}  ", "dim"),
-            (f"{name:<{width}}  ", "green" if one.new else ""),
+            (f"{name:<{width}}  " if changes else name, "green" if one.new else ""),
             (changes, "cyan"),
         )
     if end is not End.STOPPED:

@@ -30,7 +30,11 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Forbidden:
-    """An event that must not come in a state; without ``target`` it leads to nowhere."""
+    """An event that must not come in a state.
+
+    It takes the place of what the machine has for it. Without ``target`` it leads to where the machine goes,
+    or to nowhere if that is not a single other state.
+    """
 
     source: str
     event: str
@@ -45,9 +49,13 @@ class Line:
     event: str
     guard: str
     role: str
-    callback: bool
+    phase: str
     count: int | None
     full: str
+
+    @property
+    def callback(self) -> bool:
+        return self.phase in ("in", "out")
 
     @property
     def rows(self) -> int:
@@ -61,7 +69,12 @@ class Line:
     def text(self) -> str:
         """Return the event with its role and count, as it is measured."""
         role = f" ({self.role})" if self.role else ""
-        return f"{self.event}{role}" + ("" if self.count is None else f" \N{MULTIPLICATION SIGN}{self.count}")
+        return f"{self.event}{role}" + (f" {self.times}" if self.times else "")
+
+    @property
+    def times(self) -> str:
+        """Return how often it was used, such as ×12, or "" if it was not, or nobody counted."""
+        return f"\N{MULTIPLICATION SIGN}{self.count}" if self.count else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +121,12 @@ NOWHERE = ""
 """The target of an arrow that a rule forbids and that leads to no state."""
 
 
-def life_rows(graph: nx.MultiDiGraph) -> dict[str, int]:
+def life_rows(graph: nx.MultiDiGraph, besides: tuple[str, str] | None = None) -> dict[str, int]:
     """Return the row of every state: those at birth above, those in which the object has ended last.
 
     An edge leads downward if its target is farther from the birth, or as far and declared later; the row
-    is the length of the longest way down to it. So joined states are never in one row.
+    is the length of the longest way down to it. So joined states are never in one row. ``besides`` are two
+    states that are to be joined, too.
     """
     declared = list(graph)
     starts = [node for node in declared if graph.nodes[node]["initial"]] or declared[:1]
@@ -126,6 +140,8 @@ def life_rows(graph: nx.MultiDiGraph) -> dict[str, int]:
     rows: dict[str, int] = {}
     for node in order:
         joined = [*graph.predecessors(node), *graph.successors(node)]
+        if besides is not None and node in besides:
+            joined += besides
         above = [rows[other] for other in joined if place[other] < place[node]]
         if node in ended:
             above += [row for other, row in rows.items() if other not in ended]
@@ -133,20 +149,38 @@ def life_rows(graph: nx.MultiDiGraph) -> dict[str, int]:
     return rows
 
 
+def goal(graph: nx.MultiDiGraph, forbidden: Forbidden) -> str:
+    """Return where the forbidden arrow leads to."""
+    if forbidden.target is not None:
+        return NOWHERE if forbidden.target == forbidden.source else forbidden.target
+    found = {
+        target
+        for _, target, data in graph.out_edges(forbidden.source, data=True)
+        if data["event"] == forbidden.event and target != forbidden.source
+    }
+    return found.pop() if len(found) == 1 else NOWHERE
+
+
 def arrows(
-    graph: nx.MultiDiGraph, names: ShortNames, use: Use | None, forbidden: Forbidden | None
+    graph: nx.MultiDiGraph,
+    names: ShortNames,
+    rows: Mapping[str, int],
+    use: Use | None,
+    forbidden: Forbidden | None,
 ) -> tuple[list[Arrow], list[Arrow]]:
     """Return the arrows between states, and those from a state to itself.
 
-    All edges between two states are one arrow; arrows to one state that say the same are one, too.
+    All edges between two states are one arrow; arrows to one state that say the same and come from the same
+    side are one, too.
     """
     kind = graph.name.partition(".")[0]
     pairs: dict[tuple[str, str], dict[Line, None]] = {}
     for source, target, data in graph.edges(data=True):
+        if forbidden is not None and (source, data["event"]) == (forbidden.source, forbidden.event):
+            continue
         count = None if use is None else use.edges.get((source, target, data["event"]), 0)
         pairs.setdefault((source, target), {})[_line(data, names, kind, count)] = None
     merged: dict[tuple[str, tuple[Line, ...], bool], list[str]] = {}
-    rows = life_rows(graph)
     loops = []
     for (source, target), lines in pairs.items():
         if source == target:
@@ -157,33 +191,32 @@ def arrows(
         Arrow(tuple(sources), target, lines, _kind(lines)) for (target, lines, _), sources in merged.items()
     ]
     if forbidden is not None:
-        nowhere = forbidden.target is None or forbidden.target == forbidden.source
-        target = NOWHERE if nowhere else forbidden.target or NOWHERE
-        _, _, phase = forbidden.event.rpartition(".")
-        line = Line(names.event(forbidden.event), "", "", phase in ("in", "out"), None, forbidden.event)
+        phase = forbidden.event.rpartition(".")[2]
+        line = Line(names.event(forbidden.event), "", "", phase, None, forbidden.event)
         reason = forbidden.reason or "forbidden"
+        target = goal(graph, forbidden)
         found.append(Arrow((forbidden.source,), target, (line,), " forbidden", reason))
     return found, loops
 
 
 def _line(data: Mapping[str, str], names: ShortNames, kind: str, count: int | None) -> Line:
     name, _, phase = data["event"].rpartition(".")
-    through = {"parent": " of the parent", "any": " of any"}.get(data["through"], "")
+    through = {"parent": " of parent", "any": " of any"}.get(data["through"], "")
     role = data["role"] if data["role"] not in ("either", "") else ""
     # An object's own fields need no kind before them.
     guard = re.sub(rf"\b{re.escape(kind)}\.(?=\w)", "", names.event(data["guard"]))
     mark = f" ({role})" if role else ""
-    number = "" if count is None else f" \N{MULTIPLICATION SIGN}{count}"
-    event = cut(
-        names.event(f"{name}.{phase}") + through, LINE_SIZE, _WIDEST - text_width(mark + number, LINE_SIZE)
-    )
+    number = f" \N{MULTIPLICATION SIGN}{count}" if count else ""
+    after = f".{phase}{through}"
+    room = _WIDEST - text_width(after + mark + number, LINE_SIZE)
+    event = cut(names.event(name), LINE_SIZE, room) + after
     full = f"{data['event']}{through}" + (f" [{data['guard']}]" if data["guard"] else "")
     if role:
         full += f", {role} only"
     if count is not None:
         full += f", used {count} times" if count != 1 else ", used once"
     guard = cut(guard, LINE_SIZE, _WIDEST - 24)
-    return Line(event, guard, role, phase in ("in", "out"), count, full)
+    return Line(event, guard, role, phase, count, full)
 
 
 def _kind(lines: tuple[Line, ...]) -> str:

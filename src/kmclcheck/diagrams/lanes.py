@@ -6,7 +6,7 @@ exit, what runs inside them beside them; what is known of an object's state is a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,14 +16,15 @@ from kmclcheck.diagrams.names import short_names
 from kmclcheck.diagrams.svg import BANDS, document, esc, label, num, rect, title
 from kmclcheck.engines.story import Step
 from kmclcheck.model.event import End, Event
-from kmclcheck.model.spec import EnumField, Spec
+from kmclcheck.model.expr import FieldIn, walk
+from kmclcheck.model.spec import EnumField, Rule, Spec
 from kmclcheck.model.words import status_text, thread_text, time_text
 
 _MARGIN = 16.0
 _ROW = 22.0
 _SIZE = 11.0
 _INDENT = 14.0
-_WORDS = 420.0
+_WORDS = 600.0
 _BAR = 11.0
 _BAR_GAP = 3.0
 _BAND_MOST = 150.0
@@ -36,10 +37,14 @@ _AXIS = ("record", "time", "thread")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong, and at which record, counted from 0; ``None`` for the end of the trace."""
+    """What is wrong, and at which record, counted from 0; ``None`` for the end of the trace.
+
+    ``object`` is what it is about, named as in the states, such as ``gpadl 0x1``.
+    """
 
     text: str
     index: int | None
+    object: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,7 @@ class _Trace:
     last: int
     fault: Fault | None
     fault_lines: tuple[str, ...]
+    focus: Collection[tuple[str, str]]
 
     def y(self, number: float) -> float:
         """Return where the row of a record begins; the words of a fault take room after its record."""
@@ -98,19 +104,21 @@ def lane_picture(
     fault: Fault | None = None,
     end: End = End.STOPPED,
     by: Literal["object", "thread"] = "object",
+    focus: Collection[tuple[str, str]] = (),
     most: int = 60,
 ) -> str:
     """Return the SVG of the records in ``story``, with their states after each of them.
 
-    ``by`` says whether the bars of calls stand in the lanes of the objects that they name or in a lane for
-    each thread. At most ``most`` records are shown, those that lead up to the fault, and at most eight
-    objects; the picture says what it leaves out. A fault outside the records stands at the end.
+    ``by`` says whether the bars of calls stand in the lanes of the objects that they name or in a lane
+    for each thread. ``focus`` are fields, as (kind, field), that have a band in any case. At most
+    ``most`` records are shown, those that lead up to the fault, and at most eight objects; the picture
+    says what it leaves out. A fault outside the records stands at the end.
     """
     first, last = _clip(len(story), fault, most)
     if fault is not None and (fault.index is None or not first <= fault.index < last):
-        fault = Fault(fault.text, None)
-    lines = tuple(wrap(fault.text, _SIZE, _WORDS / 1.2)) if fault is not None else ()
-    trace = _Trace(spec, story, calls(spec, [s.event for s in story]), first, last, fault, lines)
+        fault = Fault(fault.text, None, fault.object)
+    lines = tuple(wrap(fault.text, _SIZE, _WORDS * 0.7)) if fault is not None else ()
+    trace = _Trace(spec, story, calls(spec, [s.event for s in story]), first, last, fault, lines, focus)
     lanes, hidden = _lanes(trace, by)
     notes = _notes(trace, hidden)
     words, axis = _record_words(trace)
@@ -121,7 +129,7 @@ def lane_picture(
     left += 20
     width = left + sum(lane.width + _LANE_GAP for lane in lanes)
     bottom = trace.y(last)
-    closing = _closing(end) if end is not End.STOPPED else ""
+    closing = f"the trace ends: {end.value}" if end is not End.STOPPED and last == len(story) else ""
     at_end = lines if fault is not None and fault.index is None else ()
     body = [label(0, 14, cut(name, 15, max(width, 300.0)), "heading"), '<g transform="translate(0 24)">']
     body += _rows(trace, words, axis, stops, width)
@@ -150,16 +158,19 @@ def lane_picture(
     return document(name, _description(trace, closing), size + 2 * _MARGIN, y + 40 + 2 * _MARGIN, shown)
 
 
+def rule_fields(rule: Rule) -> set[tuple[str, str]]:
+    """Return the fields that a rule speaks of, as (kind, field): what to have in focus where it is broken."""
+    conditions = [one for check in rule.checks for one in (check.when, check.require)]
+    found = [expr for one in conditions for expr in walk(one)]
+    return {(expr.kind, expr.field) for expr in found if isinstance(expr, FieldIn)}
+
+
 def _clip(count: int, fault: Fault | None, most: int) -> tuple[int, int]:
     if count <= most:
         return 0, count
     last = count if fault is None or fault.index is None else min(count, fault.index + 1)
     first = max(0, last - most)
     return first, min(count, first + most)
-
-
-def _closing(end: End) -> str:
-    return f"the trace ends: {end.value}"
 
 
 def _notes(trace: _Trace, hidden: int) -> list[str]:
@@ -170,11 +181,9 @@ def _notes(trace: _Trace, hidden: int) -> list[str]:
         notes.append(f"Not shown: {' and '.join(told)} these of {len(trace.story)} records.")
     if hidden:
         notes.append(f"Not shown: {hidden} more object{'s' if hidden > 1 else ''}.")
-    prefixes = short_names(trace.spec).prefixes
-    if prefixes:
-        notes.append(
-            "Tooltips have names and values in full. Dashed: callbacks; a dashed band: several values."
-        )
+    notes.append(
+        "Tooltips have names and values in full. Dashed bars: callbacks; dashed bands: several values."
+    )
     return notes
 
 
@@ -230,17 +239,29 @@ def _lanes(trace: _Trace, by: str) -> tuple[list[_Lane], int]:
     # A thread is an object of some specifications; its fields are flags, seldom news.
     objects = [name for name in named if name.split()[0] in order]
     objects = [name for name in objects if (by == "object" and _in(trace, name)) or _bands(trace, name)]
-    objects.sort(key=lambda name: order[name.split()[0]])
     hidden = max(0, len(objects) - _OBJECTS)
+    objects = sorted(objects, key=lambda name: _weight(trace, name), reverse=True)[:_OBJECTS]
+    objects.sort(key=lambda name: (order[name.split()[0]], list(named).index(name)))
     lanes = []
     if by == "thread":
         for thread in dict.fromkeys(call.thread for call in trace.all_calls):
             lane = _made(trace, thread, (), [c for c in trace.all_calls if c.thread == thread])
             if lane.calls:
                 lanes.append(lane)
-    for name in objects[:_OBJECTS]:
+    for name in objects:
         lanes.append(_made(trace, name, _bands(trace, name), _in(trace, name) if by == "object" else []))
     return lanes, hidden
+
+
+def _weight(trace: _Trace, name: str) -> tuple[bool, int]:
+    """Return how much an object matters: the one at fault first, then those that were named last."""
+    seen = [
+        number
+        for call in _in(trace, name)
+        for number in (call.first, call.last)
+        if number is not None and number < trace.last
+    ]
+    return trace.fault is not None and name == trace.fault.object, max(seen, default=-1)
 
 
 def _in(trace: _Trace, name: str) -> list[Call]:
@@ -265,18 +286,25 @@ def _made(trace: _Trace, name: str, bands: tuple[_Band, ...], held: list[Call]) 
 
 
 def _bands(trace: _Trace, name: str) -> tuple[_Band, ...]:
-    """Return the fields worth a band: the one that says whether it lives, and others that change."""
-    enums = sorted(trace.spec.kinds[name.split()[0]].enums.values(), key=lambda f: not f.dead)
-    bands: list[_Band] = []
-    for field in enums:
+    """Return what is worth a band: the field that says whether it lives, those in focus, some that change."""
+    kind = trace.spec.kinds[name.split()[0]]
+    enums = sorted(kind.enums.values(), key=lambda f: not f.dead)
+    main = next((field for field in enums if field.dead or len(enums) == 1), None)
+    focus = [field for field in enums if (kind.name, field.name) in trace.focus and field is not main]
+    chosen = [*([main] if main is not None else []), *focus]
+    chosen += [
+        field
+        for field in enums
+        if field not in chosen and not field.boolean and len(_parts(trace, name, field)) > 1
+    ][: max(0, _FIELDS - len(chosen))]
+    bands = []
+    for field in chosen:
         parts = _parts(trace, name, field)
-        main = field is enums[0] and (field.dead or len(enums) == 1)
-        if not parts or (len(parts) < 2 and not main) or (field.boolean and not main):
-            continue
-        widest = max(text_width(_value(field, values), 10) for *_, values in parts)
-        size = max(widest, text_width(field.name, 10))
-        bands.append(_Band(field, min(size, _BAND_MOST) + 10, tuple(parts)))
-    return tuple(bands[:_FIELDS])
+        if parts:
+            widest = max(text_width(_value(field, values), 10) for *_, values in parts)
+            size = max(widest, text_width(field.name, 10))
+            bands.append(_Band(field, min(size, _BAND_MOST) + 10, tuple(parts)))
+    return tuple(bands)
 
 
 def _parts(trace: _Trace, name: str, field: EnumField) -> list[tuple[int, int, tuple[str, ...]]]:

@@ -40,13 +40,15 @@ def legend(
 def _entries(graph: nx.MultiDiGraph, arrows: Sequence[Arrow]) -> list[tuple[str, str]]:
     kinds = {word for arrow in arrows for word in arrow.kind.split()}
     plain = any(not {"async", "mixed", "forbidden"} & set(arrow.kind.split()) for arrow in arrows)
+    phases = {line.phase for arrow in arrows for line in arrow.lines}
+    what = "records" if phases <= {"whole"} else "calls and records" if "whole" in phases else "calls"
     nodes = [data for _, data in graph.nodes(data=True)]
     roles = {line.role for arrow in arrows for line in arrow.lines if line.count is None}
     return [
         *([("state initial", "state at birth")] if any(d["initial"] for d in nodes) else []),
         *([("state ended ring", "object ended")] if any(d["dead"] for d in nodes) else []),
         *([("state absent", "no object")] if any(d["absent"] for d in nodes) else []),
-        *([("path", "calls")] if plain else []),
+        *([("path", what)] if plain else []),
         *([("path async", "callbacks")] if "async" in kinds else []),
         *([("path mixed", "calls and callbacks")] if "mixed" in kinds else []),
         *([("path client", "client only")] if "client" in roles else []),

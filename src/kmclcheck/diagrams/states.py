@@ -16,6 +16,7 @@ from kmclcheck.diagrams.arrows import (
     Line,
     Use,
     arrows,
+    goal,
     life_rows,
 )
 from kmclcheck.diagrams.layout import Box, Item, Link, Placement, Point, place
@@ -100,11 +101,12 @@ def arrange(
         if state not in graph:
             raise KeyError(f"{graph.name} has no state {state!r}")
     graph = _copy(graph, [node for node in graph if keep is None or node in asked], use)
-    found, own = arrows(graph, names, use, forbidden)
-    rows = life_rows(graph)
-    if any(arrow.target == NOWHERE for arrow in found):
-        assert forbidden is not None
+    target = None if forbidden is None else goal(graph, forbidden)
+    pair = None if forbidden is None or not target else (forbidden.source, target)
+    rows = life_rows(graph, pair)
+    if forbidden is not None and target == NOWHERE:
         rows[NOWHERE] = rows[forbidden.source] + 1
+    found, own = arrows(graph, names, rows, use, forbidden)
     loops = {arrow.target: arrow for arrow in own}
     sizes = {state: _state_size(graph, state, found) for state in rows}
     room = {state: (_LOOP + loop.size[0], loop.size[1]) for state, loop in loops.items()}
@@ -183,19 +185,19 @@ def own_layout(
     for number, arrow in enumerate(wanted.arrows):
         width, height = arrow.size
         ends = [2 * wanted.rows[source] for source in arrow.sources]
-        goal = 2 * wanted.rows[arrow.target]
-        down = goal > ends[0]
+        end = 2 * wanted.rows[arrow.target]
+        down = end > ends[0]
         step = 1 if down else -1
         nearest = max(ends) if down else min(ends)
-        row = min(range(goal - step, nearest, -2 * step), key=lambda r: used.get(r, 0.0))
+        row = min(range(end - step, nearest, -2 * step), key=lambda r: used.get(r, 0.0))
         used[row] = used.get(row, 0.0) + width
         items.append(Item(f"l{number}", row, width, height))
         first = min(ends) if down else max(ends)
-        stops = {r: f"b{number}.{r}" for r in range(first + step, goal, step)}
+        stops = {r: f"b{number}.{r}" for r in range(first + step, end, step)}
         stops[row] = f"l{number}"
         items += [Item(key, r, 8.0, 0.0, bend=True) for r, key in stops.items() if r != row]
         chain = [*stops.values(), f"s{arrow.target}"]
-        pairs = [(f"s{source}", stops[end + step]) for source, end in zip(arrow.sources, ends, strict=True)]
+        pairs = [(f"s{source}", stops[at + step]) for source, at in zip(arrow.sources, ends, strict=True)]
         pairs += list(pairwise(chain))
         made = [Link(a, b) if down else Link(b, a) for a, b in pairs]
         links += made
@@ -233,7 +235,8 @@ def _path(placed: Placement, made: list[Link], last: Link, down: bool) -> Path:
 def _tags(graph: nx.MultiDiGraph, state: str) -> str:
     data = graph.nodes[state]
     told = {"initial": "at birth", "absent": "no object", "dead": "ended"}
-    return ", ".join(text for key, text in told.items() if data[key])
+    tags = [text for key, text in told.items() if data[key]]
+    return ", ".join([*tags, *([f"\N{MULTIPLICATION SIGN}{data['count']}"] if data["count"] else [])])
 
 
 def _state_size(graph: nx.MultiDiGraph, state: str, found: Sequence[Arrow]) -> tuple[float, float]:
@@ -315,13 +318,13 @@ def _state(scene: Scene, state: str, box: Box) -> list[str]:
 
 def _label(arrow: Arrow, box: Box) -> list[str]:
     special = " forbidden" if arrow.forbidden else ""
-    quiet = " unused" if " unused" in arrow.kind else ""
     body = [
         f"<g>{title(arrow.tooltip)}",
         rect(box.left, box.top, box.width, box.height, f"label{special}", 4),
     ]
     x, y = box.left + 6, box.top + 14.0
     for line in arrow.shown:
+        quiet = " unused" if line.count == 0 else ""
         body.append(_text(line, x, y, special + quiet))
         y += LINE_HEIGHT
         if line.rows == 2:
@@ -334,10 +337,9 @@ def _label(arrow: Arrow, box: Box) -> list[str]:
 
 def _text(line: Line, x: float, y: float, special: str) -> str:
     kind = "line" + (" callback" if line.callback else "") + (f" {line.role}" if line.role else "") + special
-    count = "" if line.count is None else f" \N{MULTIPLICATION SIGN}{line.count}"
     body = esc(line.event + (f" ({line.role})" if line.role else ""))
-    if count:
-        body += f'<tspan class="count">{esc(count)}</tspan>' if line.count else esc(count)
+    if line.times:
+        body += f' <tspan class="count">{esc(line.times)}</tspan>'
     if line.guard and line.beside:
         body += f' <tspan class="guard">{esc(f"[{line.guard}]")}</tspan>'
     return f'<text class="{kind}" x="{num(x)}" y="{num(y)}">{body}</text>'

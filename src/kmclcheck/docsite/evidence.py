@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
 from kmclcheck.diagnostics import InputError
-from kmclcheck.diagrams.lanes import Fault, lane_picture
+from kmclcheck.diagrams.lanes import Fault, lane_picture, rule_fields
 from kmclcheck.engines.monitor import Options
 from kmclcheck.engines.replay import Checker
 from kmclcheck.engines.story import steps
@@ -116,11 +116,11 @@ class Teller:
         fault = None
         if told.findings:
             finding = told.findings[0]
-            index = fault_at(told)
-            fault = Fault(headline(finding, self.spec.rules[finding.rule]), index)
-        return lane_picture(
-            self.spec, steps(self.spec, told.events, told.end), name, fault=fault, end=told.end
-        )
+            thing = f"{finding.object.kind} {finding.object.handle:#x}"
+            fault = Fault(headline(finding, self.spec.rules[finding.rule]), fault_at(told), thing)
+        story = steps(self.spec, told.events, told.end)
+        focus = rule_fields(self.spec.rules[told.rule])
+        return lane_picture(self.spec, story, name, fault=fault, end=told.end, focus=focus)
 
     def before_fault(self, told: Told, kind: str, name: str) -> set[str]:
         """Return the values that a field of the objects of a kind has before the record at fault."""

@@ -9,7 +9,7 @@ has nothing else to say of keep all of them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -231,7 +231,7 @@ def needs(spec: Spec, bounds: Bounds, seconds: float) -> Iterator[Need]:
 class Nesting:
     """A call inside a callback. It hangs if it may be made and can never return.
 
-    ``unless``: calls on the same object; while one of them runs, on another thread, the call may return.
+    ``unless``: calls on the same object; where one of them runs meanwhile, on another thread, it may return.
     """
 
     call: str
@@ -251,48 +251,54 @@ def nestings(spec: Spec, bounds: Bounds, seconds: float) -> Iterator[Nesting]:
 
     Only they can: so only calls are looked at whose return is judged by one of them.
     """
-    judged = {
-        c.event[0]
-        for id in _guarantees(spec)
-        for c in spec.rules[id].checks
-        if c.event and c.event[1] is Phase.RET
-    }
-    for call in (event for event in spec.events.values() if event.name in judged):
+    for name in dict.fromkeys(name for name, _ in _promised(spec)):
+        call = spec.events[name]
         for callback in (e for e in spec.events.values() if e.callback and e.documented):
             if set(callback.objects) & set(call.objects):
-                yield nesting(spec, call.name, callback.name, bounds, seconds)
+                yield nesting(spec, name, callback.name, bounds, seconds)
 
 
 def nesting(spec: Spec, call: str, callback: str, bounds: Bounds, seconds: float) -> Nesting:
     """Say whether a call can be made inside a callback, on its thread, and whether it can return.
 
-    All rules are kept but those that ask something of the call itself: it is a mistake of the driver.
+    All rules are kept but those that ask something of the call itself: it is a mistake of the driver. No call
+    that the library promises something about overlaps one that may have brought that about by itself.
     """
     decl = spec.events[call]
     entry, exit = (call, decl.entry), (call, decl.exit)
-    unless = _others(spec, _guarantees(spec), exit)
     kept = frozenset(id for id in core(spec) if all(c.event != entry for c in spec.rules[id].checks))
-    made = settle(spec, _inside(spec, entry, callback, (), bounds), (), kept, seconds)
-    returned = settle(spec, _inside(spec, exit, callback, unless, bounds), (), kept, seconds)
-    return Nesting(call, callback, unless, made, returned)
+    apart = {event: others for event in _promised(spec) if (others := _others(spec, event))}
+    made = settle(spec, _inside(spec, entry, callback, {}, bounds), (), kept, seconds)
+    returned = settle(spec, _inside(spec, exit, callback, apart, bounds), (), kept, seconds)
+    return Nesting(call, callback, apart.get(exit, ()), made, returned)
+
+
+def _promised(spec: Spec) -> list[EventKind]:
+    """Return the returns of calls that guarantees of the library judge, in the order of the specification."""
+    checks = [check for id in _guarantees(spec) for check in spec.rules[id].checks]
+    judged = {check.event for check in checks if check.event is not None}
+    return [
+        (e.name, e.exit) for e in spec.events.values() if (e.name, e.exit) in judged and e.exit is Phase.RET
+    ]
 
 
 def _guarantees(spec: Spec) -> list[str]:
     return sorted(id for id in core(spec) if spec.rules[id].party is Party.LIBRARY)
 
 
-def _inside(spec: Spec, event: EventKind, callback: str, apart: tuple[str, ...], bounds: Bounds) -> Ask:
+def _inside(
+    spec: Spec, event: EventKind, callback: str, apart: Mapping[EventKind, tuple[str, ...]], bounds: Bounds
+) -> Ask:
     return lambda keeping, left: inside(spec, event, callback, apart, keeping, bounds, left)
 
 
-def _others(spec: Spec, rules: Iterable[str], event: EventKind) -> tuple[str, ...]:
-    """Return the calls that may bring about by themselves what rules ask for at a return.
+def _others(spec: Spec, event: EventKind) -> tuple[str, ...]:
+    """Return the calls that may bring about by themselves what guarantees promise at a return.
 
-    Those change a field that the rules read, or are named as an excuse.
+    Those change a field that the guarantees read, or are named as an excuse.
     """
-    exprs = [
-        e for id in rules for c in spec.rules[id].checks if c.event == event for e in (c.when, c.require)
-    ]
+    checks = [c for id in _guarantees(spec) for c in spec.rules[id].checks if c.event == event]
+    exprs = [expr for check in checks for expr in (check.when, check.require)]
     nodes = [node for expr in exprs for node in walk(expr)]
     names = {name for node in nodes if isinstance(node, Overlapped) for name in node.names}
     objects = set(spec.events[event[0]].objects)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from kmclcheck.engines.simulate.driver import Driver
@@ -18,7 +19,11 @@ from kmclcheck.engines.simulate.drivers.silent import SilentClient, SilentServer
 from kmclcheck.engines.simulate.drivers.storage import StorageClient, StorageServer
 from kmclcheck.engines.simulate.drivers.sub_channels import PrimaryClient, PrimaryServer, sub_channels
 from kmclcheck.engines.simulate.kernel import Task
+from kmclcheck.engines.simulate.library import Library
+from kmclcheck.engines.simulate.objects import Link
 from kmclcheck.engines.simulate.simulation import Simulation
+
+Setup = Callable[[Simulation], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,7 @@ class Scenario:
 
     name: str
     doc: str
-    setup: Callable[[Simulation], None]
+    setup: Setup
     faulty: bool = False
     breaks: ClassVar[str] = ""
     limit: ClassVar[float] = float("inf")
@@ -36,34 +41,14 @@ class Scenario:
         return self.name
 
 
-def _echo(sim: Simulation) -> None:
-    link = sim.link()
-    sim.pair(EchoServer(sim.host, link), EchoClient(sim.guest, link))
+def _pair(server: Callable[[Library, Link], Driver], client: Callable[[Library, Link], Driver]) -> Setup:
+    """Return what plugs in a server and a client that share a link."""
 
+    def setup(sim: Simulation) -> None:
+        link = sim.link()
+        sim.pair(server(sim.host, link), client(sim.guest, link))
 
-def _idle(sim: Simulation) -> None:
-    link = sim.link()
-    sim.pair(IdleServer(sim.host, link), IdleClient(sim.guest, link))
-
-
-def _no_callbacks(sim: Simulation) -> None:
-    link = sim.link()
-    sim.pair(SilentServer(sim.host, link), SilentClient(sim.guest, link))
-
-
-def _server_offers(sim: Simulation) -> None:
-    link = sim.link()
-    sim.pair(StorageServer(sim.host, link), StorageClient(sim.guest, link, external=0.1))
-
-
-def _client_opens(sim: Simulation) -> None:
-    link = sim.link()
-    sim.pair(NetworkServer(sim.host, link), NetworkClient(sim.guest, link))
-
-
-def _pause_resume(sim: Simulation) -> None:
-    link = sim.link()
-    sim.pair(PausingServer(sim.host, link), PausingClient(sim.guest, link))
+    return setup
 
 
 def _peer_closes(sim: Simulation) -> None:
@@ -84,16 +69,6 @@ def _deferred(sim: Simulation) -> None:
     server = NetworkServer(sim.host, link)
     server.defers, server.malformed = 0.7, 0.02
     sim.pair(server, NetworkClient(sim.guest, link))
-
-
-def _external(sim: Simulation) -> None:
-    link = sim.link()
-    sim.pair(StorageServer(sim.host, link), StorageClient(sim.guest, link, external=0.9))
-
-
-def _comes_back(sim: Simulation) -> None:
-    link = sim.link()
-    sim.pair(ComebackServer(sim.host, link), ComebackClient(sim.guest, link))
 
 
 def _sub_channels(sim: Simulation) -> None:
@@ -131,23 +106,45 @@ def _leave(driver: Driver, delay: float) -> Task:
 SCENARIOS = {
     one.name: one
     for one in (
-        Scenario("echo", "A server that answers, and a client that sends and leaves.", _echo),
-        Scenario("idle", "A pair that is connected for a while and sends nothing.", _idle),
         Scenario(
-            "no-callbacks", "A pair without state callbacks that shares buffers all the same.", _no_callbacks
+            "echo",
+            "A server that answers, and a client that sends and leaves.",
+            _pair(EchoServer, EchoClient),
         ),
         Scenario(
-            "server-offers", "A server offers a channel, serves packets and sends some.", _server_offers
+            "idle", "A pair that is connected for a while and sends nothing.", _pair(IdleServer, IdleClient)
         ),
-        Scenario("client-opens", "A client opens, negotiates, shares two buffers and closes.", _client_opens),
-        Scenario("pause-resume", "Either side pauses and resumes.", _pause_resume),
+        Scenario(
+            "no-callbacks",
+            "A pair without state callbacks that shares buffers all the same.",
+            _pair(SilentServer, SilentClient),
+        ),
+        Scenario(
+            "server-offers",
+            "A server offers a channel, serves packets and sends some.",
+            _pair(StorageServer, partial(StorageClient, external=0.1)),
+        ),
+        Scenario(
+            "client-opens",
+            "A client opens, negotiates, shares two buffers and closes.",
+            _pair(NetworkServer, NetworkClient),
+        ),
+        Scenario("pause-resume", "Either side pauses and resumes.", _pair(PausingServer, PausingClient)),
         Scenario("peer-closes", "The server leaves in the middle of everything.", _peer_closes),
         Scenario("save-restore", "A host saves its packets in flight and restores them.", _save_restore),
         Scenario(
             "deferred-packet", "Packets that need PASSIVE_LEVEL are deferred; some are malformed.", _deferred
         ),
-        Scenario("external-data-pending", "External data is not there at once.", _external),
-        Scenario("comes-back", "The server closes, and the client enables its channel again.", _comes_back),
+        Scenario(
+            "external-data-pending",
+            "External data is not there at once.",
+            _pair(StorageServer, partial(StorageClient, external=0.9)),
+        ),
+        Scenario(
+            "comes-back",
+            "The server closes, and the client enables its channel again.",
+            _pair(ComebackServer, ComebackClient),
+        ),
         Scenario("sub-channels", "The client asks for further channels.", _sub_channels),
         Scenario(
             "harness-hafl1",

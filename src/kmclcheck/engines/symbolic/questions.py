@@ -6,7 +6,7 @@ Each answer is a proof that something cannot happen, or records after which it h
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from kmclcheck.engines.symbolic.bounds import Bounds
 from kmclcheck.engines.symbolic.circuit import Lit
@@ -14,7 +14,7 @@ from kmclcheck.engines.symbolic.cone import Cone
 from kmclcheck.engines.symbolic.faults import Fault
 from kmclcheck.engines.symbolic.prove import Attempt, Proof, prove
 from kmclcheck.engines.symbolic.unroll import System
-from kmclcheck.model.expr import Expr, Inside, Not, Overlapped, Truth
+from kmclcheck.model.expr import Inside, Not, Overlapped, Truth
 from kmclcheck.model.spec import Check, EventKind, Invariant, Spec
 
 LEAST = 12
@@ -92,21 +92,24 @@ def inside(
     spec: Spec,
     event: EventKind,
     callback: str,
-    apart: tuple[str, ...],
+    apart: Mapping[EventKind, tuple[str, ...]],
     keeping: Sequence[str],
     bounds: Bounds,
     seconds: float,
 ) -> Proof:
     """Find records at whose end the event happens inside a callback on its thread, or prove it impossible.
 
-    ``apart``: calls on the same object that must not have overlapped that of the event.
+    ``apart``: returns, with the calls on the same object that never overlap theirs.
     """
     decl = spec.events[event[0]]
     target = next(iter(decl.objects), "thread")
-    when: Expr = Not(Overlapped(apart)) if apart else Truth(True)
-    check = Check(event, when, Not(Inside((callback,))), target)
+    check = Check(event, Truth(True), Not(Inside((callback,))), target)
+    given = tuple(
+        Check(at, Truth(True), Not(Overlapped(names)), next(iter(spec.events[at[0]].objects)))
+        for at, names in apart.items()
+    )
     claim = f"{event[0]}.{event[1].value} inside {callback}"
-    invariant = Invariant(claim, claim, target, (check,), tuple(keeping))
+    invariant = Invariant(claim, claim, target, (check,), tuple(keeping), given=given)
     return prove(spec, invariant, bounds, seconds, LEAST, list(keeping))
 
 
