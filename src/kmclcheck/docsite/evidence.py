@@ -11,7 +11,7 @@ from kmclcheck.diagnostics import InputError
 from kmclcheck.diagrams.lanes import Fault, lane_picture, rule_fields
 from kmclcheck.engines.monitor import Options
 from kmclcheck.engines.replay import Checker
-from kmclcheck.engines.story import steps
+from kmclcheck.engines.story import Step, steps
 from kmclcheck.model.event import End, Event, Loss, Start, TraceInfo
 from kmclcheck.model.finding import Finding, TraceResult, VerdictKind
 from kmclcheck.model.spec import Rule, Spec
@@ -63,6 +63,7 @@ class Teller:
 
     spec: Spec
     _checker: Checker = field(init=False)
+    _stories: dict[int, tuple[Told, list[Step]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._checker = Checker(self.spec, Options(slice_budget=0.0))
@@ -118,7 +119,7 @@ class Teller:
             finding = told.findings[0]
             thing = f"{finding.object.kind} {finding.object.handle:#x}"
             fault = Fault(headline(finding, self.spec.rules[finding.rule]), fault_at(told), thing)
-        story = steps(self.spec, told.events, told.end)
+        story = self._story(told)
         focus = rule_fields(self.spec.rules[told.rule])
         return lane_picture(self.spec, story, name, fault=fault, end=told.end, focus=focus)
 
@@ -127,10 +128,16 @@ class Teller:
         index = fault_at(told)
         if not told.clear or index == 0:
             return set()
-        story = steps(self.spec, told.events[: len(told.events) if index is None else index], told.end)
+        story = self._story(told)[:index]
         last = story[-1].objects if story else {}
         values = [fields.get(name, ()) for thing, fields in last.items() if thing.split()[0] == kind]
         return {value for one in values if len(one) == 1 for value in one}
+
+    def _story(self, told: Told) -> list[Step]:
+        """Return the states after each record; they take longer to find than all else."""
+        if id(told) not in self._stories:
+            self._stories[id(told)] = told, steps(self.spec, told.events, told.end)
+        return self._stories[id(told)][1]
 
 
 def fault_at(told: Told) -> int | None:

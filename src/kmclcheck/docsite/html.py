@@ -77,8 +77,8 @@ def _index(pages: Sequence[Page]) -> str:
     for page in pages:
         if page.path in ("invariants", "glossary"):
             rows += _places(page)
-    text = json.dumps(rows, ensure_ascii=True, separators=(",", ":"))
-    return f"window.kmclIndex = {text.replace('],[', '],' + chr(10) + '[')};\n"
+    lines = ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows)
+    return f"window.siteIndex = [\n{lines}\n];\n"
 
 
 def _places(page: Page) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from kmclcheck.diagrams.arrows import Forbidden
@@ -45,9 +46,12 @@ def _edge_figure(site: Site, rule: Rule, edge: facts.Edge, broken: Told | None) 
             target = next((v for v in enum.values if v in line.targets and v != source), target)
     forbidden = Forbidden(source, event, target, f"forbidden by {rule.id}")
     states = [v for v in enum.values if v in {*kept, source, *([target] if target else [])}]
-    caption = f"{machine_name(machine)}: {event} is forbidden in {_either(edge.bad)}"
-    if any(facts.forbids(edge.check, (machine.kind, machine.field), v) is None for v in edge.bad):
-        caption += ", under further conditions"
+    field = machine.kind, machine.field
+    certain = [v for v in edge.bad if facts.forbids(edge.check, field, v)]
+    perhaps = [v for v in edge.bad if v not in certain]
+    places = [f"in {_listed(certain)}"] if certain else []
+    places += [f"in {_listed(perhaps)} under further conditions"] if perhaps else []
+    caption = f"{machine_name(machine)}: {event} is forbidden {' and '.join(places)}"
     left_out = len(enum.values) - len(states)
     caption += f". {left_out} other state{'s are' if left_out > 1 else ' is'} not shown." if left_out else "."
     svg = state_diagram([graph], site.names, keep=states, forbidden=forbidden)
@@ -63,7 +67,7 @@ def _source(site: Site, edge: facts.Edge, broken: Told | None) -> str:
     return next((value for value in edge.bad if value in seen), (alive or list(edge.bad))[0])
 
 
-def _either(values: tuple[str, ...]) -> str:
+def _listed(values: Sequence[str]) -> str:
     *most, last = values
     return f"{', '.join(most)} and {last}" if most else last
 

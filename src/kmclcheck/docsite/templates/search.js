@@ -1,7 +1,7 @@
 "use strict";
 (function () {
   const root = document.currentScript.dataset.root;
-  const rows = window.kmclIndex || [];
+  const rows = window.siteIndex || [];
   const form = document.getElementById("search");
   const query = document.getElementById("query");
   const results = document.getElementById("results");
