@@ -143,6 +143,10 @@ def _trace(site: Site, page: Page, rule: Rule, told: Told | None, found: Found |
         how = f"{records}, found by the engine {engine} and confirmed by the monitor."
         if not passes:
             how += f" No fewer records will do, with {found.limits}."
+        elif found.near:
+            how += " None within the same limits is more like the counterexample."
+        else:
+            how += " It is a shortest one, perhaps not the one most like the counterexample."
     else:
         how = f"{records}, from the specification's examples; replayed by the monitor."
         how += "" if passes else " There may be shorter ones."
@@ -190,7 +194,8 @@ def _evidence(
     elif found is None:
         lines.append([Text("No search: engines look for rules of the core on calls and callbacks only.")])
     else:
-        lines.append([Text(_search_text(found))])
+        confirmed = broken is not None and _searched(site, broken, rule)
+        lines.append([Text(_search_text(found, confirmed))])
     samples = site.exercised.get(rule.id, [])
     if not site.samples:
         lines.append([Text("No sample traces were looked at.")])
@@ -207,7 +212,9 @@ def _evidence(
     return lines
 
 
-def _search_text(found: Found) -> str:
+def _search_text(found: Found, confirmed: bool) -> str:
+    if found.broken and not confirmed:
+        return f"Engine {found.engine}: what it found is not shown, for the monitor does not confirm it."
     if found.broken:
         return f"Engine {found.engine}: a shortest counterexample, with {found.limits}."
     if found.exhausted:

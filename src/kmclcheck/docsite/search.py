@@ -32,7 +32,11 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search came to: native traces, or why there are none. ``proved``: none has so few records."""
+    """What a search came to: native traces, or why there are none.
+
+    ``proved``: no trace that breaks the rule has so few records. ``near``: the trace that keeps it differs
+    as little as can be from the one that breaks it; otherwise it is a shortest one.
+    """
 
     engine: str
     limits: str
@@ -40,6 +44,7 @@ class Found:
     kept: str
     proved: int
     exhausted: bool
+    near: bool
     why: str
 
 
@@ -123,9 +128,13 @@ def _search(spec: Spec, id: str, search: Search) -> Found:
 
     broken = ask(search.find, Question(id))
     kept = ask(search.find_witness, Question(id, witness=True, near=broken.found))
+    near = broken.found is not None and kept.found is not None
+    if kept.found is None and broken.found is not None:
+        # To be alike is a harder question than to be short.
+        kept = ask(search.find_witness, Question(id, witness=True))
     return Found(
         search.engine, search.limits.text(), _text(broken.found), _text(kept.found), broken.proved,
-        broken.exhausted, broken.why,
+        broken.exhausted, near, broken.why,
     )  # fmt: skip
 
 
@@ -137,7 +146,8 @@ def _text(found: Records | None) -> str:
 
 
 _FOUND: dict[str, type] = {
-    "engine": str, "limits": str, "broken": str, "kept": str, "proved": int, "exhausted": bool, "why": str,
+    "engine": str, "limits": str, "broken": str, "kept": str, "proved": int, "exhausted": bool,
+    "near": bool, "why": str,
 }  # fmt: skip
 _PROVED: dict[str, type] = {
     "result": str, "method": str, "steps": int, "facts": int, "lemmas": int, "objects": int, "threads": int,
