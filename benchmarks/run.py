@@ -95,6 +95,7 @@ def main() -> None:
         commands = {
             "naive script, two properties": [sys.executable, str(HERE / "naive.py"), str(trace)],
             "kmclcheck check, all core rules": [sys.executable, "-m", "kmclcheck", "check", str(trace)],
+            "kmclcheck coverage": [sys.executable, "-m", "kmclcheck", "coverage", str(trace)],
             "raw log: read": [sys.executable, "-c", READ, str(log)],
             "raw log: kmclcheck check": [sys.executable, "-m", "kmclcheck", "check", str(log)],
             "simulator, whole captures": [sys.executable, "-c", SIMULATE, str(events)],
@@ -105,12 +106,12 @@ def main() -> None:
             for name, command in commands.items():
                 found[name].append(measure(command))
         result = {name: median(measures[1:]) for name, measures in found.items()}
-    naive, ours, log_read, log_checked, simulator, bare = result.values()
+    naive, ours, coverage, log_read, log_checked, simulator, bare = result.values()
     print(f"{events:,} events, {megabytes:.0f} MB, medians of {args.runs} runs in turn\n")
     print(f"{'':34}{'events/s':>12}{'CPU s':>8}{'MB/s':>8}{'peak MB':>9}")
-    sizes = [megabytes, megabytes, log_megabytes, log_megabytes]
-    rows = list(result)[:4]
-    for name, one, size in zip(rows, (naive, ours, log_read, log_checked), sizes, strict=True):
+    sizes = [megabytes, megabytes, megabytes, log_megabytes, log_megabytes]
+    rows = list(result)[:5]
+    for name, one, size in zip(rows, (naive, ours, coverage, log_read, log_checked), sizes, strict=True):
         print(
             f"{name:34}{events / one.seconds:>12,.0f}{one.seconds:>8.2f}"
             f"{size / one.seconds:>8.1f}{one.megabytes:>9.1f}"
@@ -123,6 +124,7 @@ def main() -> None:
     )
     print(f"{'import only':34}{'':>12}{bare.seconds:>8.2f}{'':>8}{bare.megabytes:>9.1f}")
     print(f"\nrate against the naive script: {naive.seconds / ours.seconds:.2f}")
+    print(f"coverage takes {coverage.seconds / ours.seconds:.2f} times as long as a check")
     print(f"memory above the import: {ours.megabytes - bare.megabytes:.1f} MB")
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jsonschema
+
+from kmclcheck.report.schemas import schema_text
 from tests.cli.conftest import SPEC, Run
 
 MORE = """
@@ -66,6 +69,7 @@ def test_states(run: Run, tmp_path: Path) -> None:
 def test_as_json(run: Run, tmp_path: Path) -> None:
     done = run("analyze", "states", "--format", "json", "--spec", _spec(tmp_path, ""))
     document = json.loads(done.stdout)
+    jsonschema.validate(document, json.loads(schema_text("kmclcheck.analysis/1")))
     assert document["schema"] == "kmclcheck.analysis/1"
     closed = next(one for one in document["answers"] if one["value"] == "Closed")
     assert (closed["subject"], closed["field"], closed["good"]) == ("states", "file.life", True)

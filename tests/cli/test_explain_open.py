@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from kmclcheck.cli.main import run
+from kmclcheck.report.schemas import schema_text
 from tests.support.filling_table import sample
 from tests.support.manipulate import columns, no_irql, without
 
@@ -68,6 +70,7 @@ def test_a_filling_as_a_trace(lossy: str, tmp_path: Path, capsys: pytest.Capture
 def test_json(lossy: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain-open", lossy, RULE, "--format", "json"]) == 0
     document = json.loads(capsys.readouterr().out)
+    jsonschema.validate(document, json.loads(schema_text("kmclcheck.fillings/1")))
     assert (document["schema"], document["rule"], document["verdict"]) == (
         "kmclcheck.fillings/1", RULE, "open",
     )  # fmt: skip

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from importlib import resources
 from pathlib import Path
 
 import jsonschema
 import pytest
 
 from kmclcheck.cli.main import run
+from kmclcheck.report.schemas import schema_text
 from tests.cli.conftest import CLOSE, HEAD, OPEN, READ, SPEC
 
 TRACES = Path(__file__).parents[2] / "traces"
@@ -142,6 +142,7 @@ def test_document(capsys: pytest.CaptureFixture[str]) -> None:
     first = capsys.readouterr().out
     document = json.loads(first)
     assert document["schema"] == "kmclcheck.repair/1"
+    jsonschema.validate(document, json.loads(schema_text("kmclcheck.repair/1")))
     (one,) = document["repairs"]
     assert (one["rule"], one["outcome"], one["whole"]) == ("channel-cleanup-disabled", "found", True)
     assert [(c["kind"], c["call"]) for c in one["changes"]] == [("insert", "VmbChannelDisable")]
@@ -154,9 +155,7 @@ def test_document(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_check_tells_repairs_on_request(capsys: pytest.CaptureFixture[str]) -> None:
-    schema = json.loads(
-        resources.files("kmclcheck.report").joinpath("schema/run-1.json").read_text(encoding="utf-8")
-    )
+    schema = json.loads(schema_text("kmclcheck.run/1"))
     repair = "insert VmbChannelDisable before VmbChannelCleanup (line 21)"
     assert run(["check", CLEANUP]) == 1
     assert repair not in capsys.readouterr().out

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from kmclcheck.report.schemas import schema_text
 from tests.cli.conftest import ROOT, Run
 
 COMMAND = [sys.executable, "-m", "kmclcheck", "simulate"]
@@ -64,6 +66,7 @@ def test_a_fault_is_named_in_the_trace_and_found_there(folder: Path, run: Run) -
     )  # fmt: skip
     assert done.returncode == 0
     truth = json.loads((folder / "truth.json").read_text())
+    jsonschema.validate(truth, json.loads(schema_text("kmclcheck.truth/1")))
     assert (truth["rule"], truth["shape"], truth["captured"]) == ("incoming-complete-once", "at once", True)
     assert f"incoming-complete-once is broken at event {truth['event']} of {truth['endpoint']}" in done.stderr
     lines = (folder / "f.kmtrace").read_text().splitlines()

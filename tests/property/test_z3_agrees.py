@@ -11,7 +11,7 @@ from kmclcheck.engines.monitor import Monitor
 from kmclcheck.engines.symbolic.judge import judge
 from kmclcheck.model.event import Event, TraceInfo
 from tests.property.test_stepper_agrees import EXAMPLES, PROFILE, Item, brief, indexed, traces
-from tests.support.z3_agreement import Comparison, contrast
+from tests.support.engines import as_answer, contrast
 
 SECONDS = 600.0
 
@@ -34,8 +34,8 @@ def test_agree(name: str) -> None:
                 monitor.lose(item)
         monitor.finish()
         judged = judge(spec, frozenset(spec.rules), deepcopy(info), items, SECONDS)
-        row = Comparison(name)
-        contrast(row, monitor.ledger.verdicts(), monitor.ledger.findings, judged)
-        assert row.differences == []
+        one = as_answer(monitor.ledger.verdicts(), monitor.ledger.findings)
+        two = as_answer(judged.verdicts, judged.findings)
+        assert contrast(one, two, sharper=True).differences == []
 
     agree()

@@ -29,8 +29,8 @@ HEAD = """# Shortest counterexamples
 
 For every rule of the core, the shortest complete trace that breaks this rule and no other one of the core,
 and the shortest one that exercises the rule and breaks none. Two engines that share nothing but the
-specification look for them, the explicit-state search (`graph`) and the symbolic one (`z3`), and the monitor
-confirms what they find. Written by
+specification and the question look for them, the explicit-state search (`graph`) and the symbolic one
+(`z3`), and the monitor confirms what they find. Written by
 `python -m tests.support.counterexample_table --write docs/counterexamples.md`.
 `kmclcheck counterexample RULE` tells a counterexample step by step, `--witness` a witness, `--engine z3` the
 one of the other engine.

@@ -10,18 +10,15 @@ import argparse
 import io
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kmclcheck.engines.monitor import Options, effects, plan
-from kmclcheck.engines.replay import Checker
+from kmclcheck.engines.monitor import Monitor, run
+from kmclcheck.engines.monitor.watching import Fields, Move
 from kmclcheck.engines.simulate import SCENARIOS, simulate
-from kmclcheck.model.expr import Expr
 from kmclcheck.model.spec import EventDecl, Spec, Transition
-from kmclcheck.semantics import transition
-from kmclcheck.semantics.truth import FALSE, MISSING, Possible, Truth4
+from kmclcheck.semantics.index import EventIndex, build_index
+from kmclcheck.semantics.truth import FALSE, MISSING
 from kmclcheck.speclang import bundled_spec
 from kmclcheck.traces import read_text
 
@@ -72,46 +69,51 @@ class Taken:
     names: Counter[str] = field(default_factory=Counter)
 
 
-@contextmanager
-def counting(taken: Counter[int]) -> Iterator[None]:
-    """Count the lines that apply for reasons that the trace shows.
+class Lines:
+    """A watch that counts the lines that apply for reasons that the trace shows.
 
-    The monitor works every combination of states out once, so each line that is ever taken shows here.
+    The monitor works every combination of states out once, so each line that is ever taken shows here. Other
+    than in the coverage of traces, a line need not be certain: here it matters that the simulator gets there.
     """
 
-    def move(
-        now: Possible, lines: Sequence[Transition], guard: Callable[[Expr], Truth4]
-    ) -> tuple[Possible, bool]:
-        for line in lines:
-            if not line.observe and now.values & line.sources and guard(line.guard) not in (FALSE, MISSING):
-                taken[id(line)] += 1
-        return transition.move(now, lines, guard)
+    def __init__(self, taken: Counter[int]) -> None:
+        self._taken = taken
 
-    modules = (plan, effects)
-    for module in modules:
-        module.move = move  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        for module in modules:
-            module.move = transition.move  # type: ignore[attr-defined]
+    def moved(self, move: Move) -> None:
+        for line in move.lines:
+            applies = not line.observe and move.before.values & line.sources
+            if applies and move.guard(line.guard) not in (FALSE, MISSING):
+                self._taken[id(line)] += 1
+
+    def passed(self, kind: str, before: Fields, after: Fields) -> None:
+        pass
+
+    def marks(self) -> tuple[int, ...]:
+        return ()
+
+    def count(self, index: EventIndex, marks: tuple[int, ...], times: int) -> None:
+        pass
+
+    def other(self, move: Move, sure: bool) -> None:
+        self.moved(move)
 
 
 def measure(spec: Spec, seeds: int, complete: bool = False) -> Taken:
     """Run every conforming scenario with so many seeds. ``complete``: stop when nothing is left to take."""
     taken = Taken()
-    checker = Checker(spec, Options(slice_budget=0.0))
-    with counting(taken.lines):
-        for seed in range(seeds):
-            for scenario in SCENARIOS.values():
-                if not scenario.faulty:
-                    stream = io.StringIO()
-                    simulate(scenario.name, seed, stream)
-                    text = stream.getvalue()
-                    checker.check(read_text(text))
-                    taken.names.update(line.split(" ", 8)[7] for line in text.splitlines() if line[0] == "@")
-            if complete and not (missing(spec, taken) or silent(spec, taken)):
-                break
+    index = build_index(spec, frozenset(spec.rules))
+    lines = Lines(taken.lines)
+    for seed in range(seeds):
+        for scenario in SCENARIOS.values():
+            if not scenario.faulty:
+                stream = io.StringIO()
+                simulate(scenario.name, seed, stream)
+                text = stream.getvalue()
+                reader = read_text(text)
+                run(Monitor(spec, index, reader.info, lines), reader)
+                taken.names.update(line.split(" ", 8)[7] for line in text.splitlines() if line[0] == "@")
+        if complete and not (missing(spec, taken) or silent(spec, taken)):
+            break
     return taken
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,7 +16,7 @@ from kmclcheck.engines.simulate import SCENARIOS, Shape, simulate
 from kmclcheck.engines.simulate.faults import Fault, all_faults
 from kmclcheck.engines.simulate.faults.running import NoOccasionError, faulty_run
 from kmclcheck.model.event import End, Event, Start, TraceInfo
-from kmclcheck.model.finding import Finding, Verdict
+from kmclcheck.model.finding import Finding, Verdict, VerdictKind
 from kmclcheck.model.spec import Spec
 from kmclcheck.semantics.index import SpecIndex, build_index
 from kmclcheck.speclang import bundled_spec
@@ -27,6 +27,11 @@ from tests.support.detection_table import MANIPULATIONS, wrong_samples
 
 TRACES = Path(__file__).parents[2] / "traces"
 SECONDS = 300.0
+
+SHARPER = ("z3",)
+"""Engines that may decide what the monitor leaves open: they see relations between facts that are missing."""
+
+OPEN = VerdictKind.OPEN.value
 
 Place = tuple[str, int | str, str, int, str]
 """Rule, line (or "end"), kind of object, handle and endpoint of a finding."""
@@ -44,7 +49,10 @@ class Case:
 
 @dataclass
 class Answer:
-    """What an engine says of a trace: verdicts, findings, how often rules were decided or open."""
+    """What an engine says of a trace: verdicts, findings, how often rules were decided or open.
+
+    ``under``: what else each finding stands for, and how often it was repeated.
+    """
 
     verdicts: dict[str, str]
     findings: list[Place]
@@ -58,9 +66,9 @@ def samples() -> Iterator[Case]:
         yield Case("samples", path.stem, path.read_text(encoding="utf-8"))
 
 
-def examples(spec: Spec) -> Iterator[Case]:
-    """Return the examples of all rules."""
-    for rule in spec.rules.values():
+def examples(spec: Spec, *rules: str) -> Iterator[Case]:
+    """Return the examples of some rules, or of all."""
+    for rule in [spec.rules[id] for id in rules or spec.rules]:
         for number, example in enumerate(rule.examples, 1):
             yield Case("examples of rules", f"{rule.id} {number}", example.text, bare=True)
 
@@ -84,6 +92,7 @@ def simulated(count: int, seed: int = 1) -> Iterator[Case]:
         yield run(number, seed)
 
 
+@cache
 def run(number: int, seed: int = 1) -> Case:
     """Return one simulated trace; those with odd numbers have a fault."""
     rng = random.Random(f"{seed} {number}")
@@ -137,12 +146,13 @@ def answer(engine: str, case: Case, spec: Spec = SPEC) -> Answer:
             else:
                 monitor.lose(item)
         monitor.finish()
-        return _answer(monitor.ledger.verdicts(), monitor.ledger.findings)
+        return as_answer(monitor.ledger.verdicts(), monitor.ledger.findings)
     judged = judge(engine)(spec, every, reader.info, reader, SECONDS)
-    return _answer(list(judged.verdicts), list(judged.findings))
+    return as_answer(judged.verdicts, judged.findings)
 
 
-def _answer(verdicts: list[Verdict], findings: list[Finding]) -> Answer:
+def as_answer(verdicts: Sequence[Verdict], findings: Sequence[Finding]) -> Answer:
+    """Return verdicts and findings in the form in which they are compared."""
     places = {_place(f): (tuple(sorted(f.also_broken)), f.repeats) for f in findings}
     return Answer(
         {v.rule: v.kind.value for v in verdicts},
@@ -158,20 +168,48 @@ def _place(finding: Finding) -> Place:
     return finding.rule, line, one.kind, one.handle, one.endpoint
 
 
-def differences(one: Answer, other: Answer) -> list[str]:
-    """Return, in words, where two engines disagree: verdicts, and findings with what they stand for."""
-    found = [
-        f"{rule}: {verdict} or {other.verdicts.get(rule)}"
-        for rule, verdict in one.verdicts.items()
-        if other.verdicts.get(rule) != verdict
-    ]
-    found += [f"{place} of one only" for place in one.findings if place not in other.findings]
-    found += [f"{place} of the other only" for place in other.findings if place not in one.findings]
-    if not found and one.findings != other.findings:
-        found.append("findings of one place are of different number")
-    found += [
-        f"{place}: {under} or {other.under[place]}"
-        for place, under in one.under.items()
-        if other.under.get(place, under) != under
-    ]
-    return found
+@dataclass(frozen=True)
+class Contrast:
+    """Where an engine says other things than the monitor.
+
+    ``decided``: rules that the monitor leaves open and the engine decides, with its verdict. ``more``: their
+    findings. ``after``: rules that are open after such a finding, for of an object at fault less is known.
+    ``differences``: all the rest, in words. Two engines that differ there contradict each other.
+    """
+
+    decided: dict[str, str]
+    more: list[Place]
+    after: list[str]
+    differences: list[str]
+
+
+def contrast(monitor: Answer, other: Answer, sharper: bool = False) -> Contrast:
+    """Compare what an engine says with what the monitor says; ``sharper``: it may decide more."""
+    undecided = {rule for rule, kind in monitor.verdicts.items() if sharper and kind == OPEN}
+    apart = {r: (k, other.verdicts.get(r)) for r, k in monitor.verdicts.items() if other.verdicts.get(r) != k}
+    decided = {r: k for r, (_, k) in apart.items() if r in undecided and k in ("pass", "fail")}
+    more = [p for p in other.findings if p not in monitor.findings and p[0] in undecided]
+    after = [r for r, (_, k) in apart.items() if more and k == OPEN]
+    known = {*decided, *after}
+    told = [f"{rule}: {one} or {two}" for rule, (one, two) in apart.items() if rule not in known]
+    told += [f"{place} of the monitor only" for place in monitor.findings if place not in other.findings]
+    news = [place for place in other.findings if place not in (*monitor.findings, *more)]
+    told += [f"{place} of the other only" for place in news]
+    if not told and len(other.findings) - len(more) != len(monitor.findings):
+        told.append("findings of one place are of different number")
+    for place, (rules, repeats) in monitor.under.items():
+        also, again = other.under.get(place, (rules, repeats))
+        if again != repeats or not set(also) ^ set(rules) <= set(decided):
+            told.append(f"{place}: {(rules, repeats)} or {(also, again)}")
+    return Contrast(decided, more, after, told)
+
+
+def differences(engine: str, case: Case) -> list[str]:
+    """Return, in words, where an engine contradicts the monitor on a trace."""
+    return contrast(by_monitor(case), answer(engine, case), engine in SHARPER).differences
+
+
+@cache
+def by_monitor(case: Case) -> Answer:
+    """Return what the monitor says of a trace, worked out once for all the engines held against it."""
+    return answer(MONITOR, case)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kmclcheck.engines.analysis import need
 from kmclcheck.engines.explore.finder import find
 from kmclcheck.engines.fill import Filler
 from kmclcheck.engines.promela import Bounds, Claims, UnsupportedError, read_trail, write
@@ -25,7 +26,6 @@ from kmclcheck.model.spec import Spec
 from kmclcheck.speclang import bundled_spec
 from tests.support.counterexample_table import core_rules
 from tests.support.spin import Run, missing, search
-from tests.support.symbolic_proofs import without
 
 ONE = Bounds(threads=1, depth=3)
 TWO = Bounds(threads=2, depth=3)
@@ -153,7 +153,7 @@ def rule_row(spec: Spec, case: RuleCase) -> RuleRow:
             judge.replay(events, trail.end, case.rule)
             for events in (filler.fill(trail.events), list(trail.events))
         ]
-        good = [r for r in reports if r.confirms(Question(case.rule), len(trail.events))]
+        good = [r for r in reports if r.confirms(Question(case.rule), len(trail.events), case.bounds.unseen)]
         report = (good or reports)[0]
         replayed = tuple(finding.rule for finding in report.findings)
         more = set(replayed) - assume - {case.rule}
@@ -176,7 +176,7 @@ def invariant_row(spec: Spec, case: InvariantCase) -> InvariantRow:
         case,
         prove(spec, invariant, bounds, SECONDS),
         _search(model.text),
-        without(spec, case.invariant, case.rule, SECONDS),
+        need(spec, case.invariant, case.rule, SymbolicBounds(), SECONDS).proof,
         _search(weaker.text),
         model.steps,
         all(check.event is None for check in invariant.checks),

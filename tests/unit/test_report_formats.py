@@ -46,6 +46,10 @@ def hostile_run() -> RunResult:
         ("concise.txt", "concise", "ascii", False),
         ("run.json", "json", "ascii", False),
         ("run.jsonl", "jsonl", "ascii", False),
+        ("run.sarif", "sarif", "ascii", False),
+        ("junit.xml", "junit", "ascii", False),
+        ("comment.md", "markdown", "utf-8", False),
+        ("github.txt", "github", "utf-8", False),
     ],
 )
 def test_golden(file: str, name: str, encoding: str, verbose: bool) -> None:
@@ -58,7 +62,17 @@ def test_golden(file: str, name: str, encoding: str, verbose: bool) -> None:
 
 
 def test_every_format_has_a_golden_file() -> None:
-    assert format_names() == ["concise", "json", "jsonl", "text"]
+    assert format_names() == [
+        "concise",
+        "github",
+        "html",
+        "json",
+        "jsonl",
+        "junit",
+        "markdown",
+        "sarif",
+        "text",
+    ]
 
 
 def schema() -> dict[str, object]:

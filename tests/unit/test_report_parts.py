@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kmclcheck.model.event import Phase
-from kmclcheck.model.finding import HistoryStep, ObjectRef, Verdict, VerdictKind
+from kmclcheck.model.finding import HistoryStep, ObjectRef, Slice, Verdict, VerdictKind
 from kmclcheck.report import fingerprint
 from kmclcheck.report.describe import sorted_findings, time_text
 from kmclcheck.report.escape import encodable, safe
 from kmclcheck.report.fingerprint import abstract_state
+from kmclcheck.report.story import change_text, story
 from kmclcheck.report.summary import count, open_groups
 from tests.unit.report_samples import event, make_finding, make_spec, make_trace
 
@@ -87,3 +88,24 @@ def test_safe_text_is_printable_and_encodable(text: str) -> None:
     assert safe(text).isprintable()
     for encoding in ("cp1252", "ascii", "no-such-encoding", None):
         encodable(safe(text), encoding)
+
+
+def test_a_birth_tells_the_life_of_the_object_and_no_other_first_value() -> None:
+    born = change_text({}, {"life": "Disabled", "window": "false"}, "life")
+    assert born == "life: Disabled"
+    later = change_text(
+        {"life": "Disabled", "window": "false"}, {"life": "Enabled", "window": "false"}, "life"
+    )
+    assert later == "life: Disabled -> Enabled"
+    assert change_text({"window": "true"}, {}, "life") == "window: true -> unset"
+
+
+def test_a_story_is_shortened_from_its_beginning() -> None:
+    finding = make_finding()
+    events = tuple(event(n, "VmbChannelStart") for n in range(1, 101))
+    finding.slice = Slice(events, replayed=True, reduced=False)
+    lines = story(finding, SPEC)
+    # 100 events and that of the finding, of which 60 are shown.
+    assert lines[0].strip() == ": 41 earlier events"
+    assert lines[1].split()[0] == "42"
+    assert lines[-1].endswith("^ requires Disabled")

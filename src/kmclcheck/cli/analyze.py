@@ -18,7 +18,7 @@ from kmclcheck.engines.question import Limits, Question
 from kmclcheck.engines.shortest import Judge, answer, core, judged_with
 from kmclcheck.model.event import Event
 from kmclcheck.model.spec import Spec
-from kmclcheck.report.describe import plural
+from kmclcheck.report.describe import plural, record_words
 
 if TYPE_CHECKING:
     from kmclcheck.engines.analysis import Settled
@@ -109,16 +109,8 @@ def _text(line: Line, verbose: bool) -> list[str]:
     mark = {True: " ", False: "!", None: "?"}[line.good]
     lines = [f"{mark} {line.about}: {line.answer} ({line.seconds:.1f} s)"]
     if verbose:
-        lines += [f"      {_words(event)}" for event in line.events]
+        lines += [f"      {record_words(event)}" for event in line.events]
     return lines
-
-
-def _words(event: Event) -> str:
-    words = [f"{event.phase.value:<4}", event.name, f"tid={event.tid:#x}" if event.tid else ""]
-    words += [f"{k}={v:#x}" if isinstance(v, int) else f"{k}={v}" for k, v in event.args.items()]
-    words.append("" if event.status is None else f"status={event.status:#x}"
-                 if isinstance(event.status, int) else f"status={event.status}")  # fmt: skip
-    return " ".join(word for word in words if word)
 
 
 def _summary(found: list[Line]) -> str:
@@ -141,7 +133,7 @@ def _document(found: list[Line]) -> dict[str, Any]:
                 "good": line.good,
                 "seconds": round(line.seconds, 3),
                 **line.facts,
-                "events": [_words(event) for event in line.events],
+                "events": [record_words(event) for event in line.events],
             }
             for line in found
         ],

@@ -10,12 +10,15 @@ from typing import Any
 import click
 
 from kmclcheck import __version__
+from kmclcheck.cli.baselines import load_baseline, store_baseline
 from kmclcheck.cli.config import ConfiguredCommand
 from kmclcheck.cli.console import ColourMode, complain, drop_stdout, is_closed_pipe, wants_colour
 from kmclcheck.cli.exitcodes import ExitCode, FailOn, decide
+from kmclcheck.cli.follow import Follower, refuse
 from kmclcheck.cli.inputs import find_traces
 from kmclcheck.cli.judges import NAMES as ENGINES
 from kmclcheck.cli.judges import Judging, judge
+from kmclcheck.cli.metering import metered
 from kmclcheck.cli.nearest import did_you_mean
 from kmclcheck.cli.progress import Progress
 from kmclcheck.cli.reading import Reading, reading, reading_options
@@ -28,9 +31,20 @@ from kmclcheck.engines.monitor import Options
 from kmclcheck.engines.replay import Checker
 from kmclcheck.model.finding import TraceResult
 from kmclcheck.model.spec import Profile, Spec
-from kmclcheck.report import InputFailure, ReportOptions, RunResult, ToolInfo, format_names, get_renderer
+from kmclcheck.report import (
+    InputFailure,
+    ReportOptions,
+    RunResult,
+    ToolInfo,
+    format_names,
+    get_renderer,
+    wants_density,
+)
 from kmclcheck.report.base import MONITOR
+from kmclcheck.report.baseline import without_known
 from kmclcheck.traces import TraceReader
+
+_FOR_TERMINALS = ("text", "concise")
 
 Check = Callable[[TraceReader, Progress], TraceResult]
 
@@ -49,6 +63,14 @@ def _report_targets(
             raise click.BadParameter(f"no path in {value!r}; write {name}=PATH", ctx, param)
         targets.append((name, path))
     return tuple(targets)
+
+
+def _address(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if value and not value.lower().startswith(("http://", "https://", "file://")):
+        raise click.BadParameter(
+            f"{value!r} is no absolute address; it begins with https://, http:// or file://", ctx, param
+        )
+    return value
 
 
 def _choice(values: list[str]) -> click.Choice[str]:
@@ -175,6 +197,39 @@ def _choice(values: list[str]) -> click.Choice[str]:
     envvar="KMCLCHECK_REPAIR_BUDGET",
     help="Time for repairs, for all traces together.",
 )
+@click.option(
+    "--baseline",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    envvar="KMCLCHECK_BASELINE",
+    help="Findings that are known: they are counted, but neither shown nor a reason for exit code 1.",
+)
+@click.option(
+    "--write-baseline",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    envvar="KMCLCHECK_WRITE_BASELINE",
+    help="Write all findings of this run to a file for --baseline.",
+)
+@click.option(
+    "--docs-url",
+    metavar="URL",
+    default="",
+    callback=_address,
+    envvar="KMCLCHECK_DOCS_URL",
+    help="Address of the documentation, for the links to rules in sarif and markdown.",
+)
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Report findings while the one trace given, a file or -, is being written.",
+)
+@click.option(
+    "--idle",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="With --follow: end when nothing came for so long.",
+)
 @click.option("--show-config", is_flag=True, help="Print every setting and where it comes from, then exit.")
 @click.pass_context
 def command(
@@ -198,6 +253,11 @@ def command(
     engine_timeout: float,
     repairs: bool,
     repair_budget: float,
+    baseline: str | None,
+    write_baseline: str | None,
+    docs_url: str,
+    follow: bool,
+    idle: float | None,
     show_config: bool,
     **how: Any,
 ) -> int:
@@ -207,14 +267,40 @@ def command(
         return ExitCode.OK
     if not paths:
         raise click.UsageError("no trace given; name files or folders, or - for standard input", ctx)
-    for _, path in [*report, *([("", output)] if output else [])]:
-        check_writable(path)
+    if follow:
+        unfit = {
+            "--output": output is not None,
+            "--report": bool(report),
+            "--repairs": repairs,
+            "--baseline": baseline is not None,
+            "--write-baseline": write_baseline is not None,
+            "another --engine": engine != MONITOR,
+        }
+        refuse(paths, format, unfit)
+    elif idle is not None:
+        raise click.UsageError("--idle goes with --follow", ctx)
+    for path in [*(path for _, path in report), output, write_baseline]:
+        if path:
+            check_writable(path)
+    known = load_baseline(baseline) if baseline else None
     specification = load_specs(spec)
     options = _monitor_options(specification, profile, rule, disable, slice_budget)
+    if follow:
+        shown = ReportOptions(quiet, verbose, wants_colour(ColourMode(color), sys.stdout))
+        watched = Follower(specification, options, format, shown).follow(
+            paths[0], reading(ctx.obj, **how), idle
+        )
+        return decide(watched, specification, FailOn(fail_on), strict)
     checker = _checker(specification, options, engine, engine_timeout, repair_budget if repairs else None)
+    if any(wants_density(name) for name in (format, *(name for name, _ in report))):
+        checker = metered(checker)
     how_to_read = reading(ctx.obj, **how)
     run = _check_all(paths, specification, checker, engine, how_to_read, Progress(enabled=not quiet))
-    run = replace(run, options=ReportOptions(quiet=quiet, verbose=verbose))
+    run = replace(run, options=ReportOptions(quiet=quiet, verbose=verbose, docs=docs_url))
+    if write_baseline:
+        store_baseline(run, specification, write_baseline)
+    if known is not None:
+        run = without_known(run, known, specification)
     for failure in run.failures:
         complain(failure.message)
     if run.interrupted:
@@ -223,7 +309,7 @@ def command(
         _write_file(run, specification, name, path)
     if output:
         _write_file(run, specification, format, output)
-    elif run.traces or format in ("json", "jsonl"):
+    elif run.traces or format not in _FOR_TERMINALS:
         _write_stdout(run, specification, format, ColourMode(color))
     return decide(run, specification, FailOn(fail_on), strict)
 

@@ -41,7 +41,11 @@ _KEYS: dict[str, type] = {
     "start": str,
     "end": str,
     "records": str,
+    "baseline": str,
+    "write-baseline": str,
+    "docs-url": str,
 }
+_PATHS = ("baseline", "write-baseline")
 _MAP = "map"
 _WORDS = {str: "a string", list: "a list of strings", bool: "true or false", float: "a number"}
 
@@ -105,6 +109,8 @@ def _checked(path: Path, table: dict[str, object]) -> dict[str, Value]:
             problems.append(_problem(path, f"setting {key!r} has to be {_WORDS[expected]}", key))
         elif key == "spec" and isinstance(usable, list):
             values[key] = [_relative(path.parent, name) for name in usable]
+        elif key in _PATHS and isinstance(usable, str):
+            values[key] = str(path.parent / usable)
         else:
             values[key] = usable
     if problems:

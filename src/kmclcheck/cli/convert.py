@@ -11,6 +11,8 @@ from kmclcheck.cli.config import ConfiguredCommand
 from kmclcheck.cli.console import complain, drop_stdout, is_closed_pipe
 from kmclcheck.cli.exitcodes import ExitCode
 from kmclcheck.cli.reading import reading, reading_options
+from kmclcheck.cli.timeline import NAME as TIMELINE
+from kmclcheck.cli.timeline import SUFFIX, write_timeline
 from kmclcheck.cli.writing import binary_output
 from kmclcheck.model.event import Event
 from kmclcheck.traces import TraceReader, known_formats
@@ -31,18 +33,45 @@ def _written() -> list[str]:
 @click.argument("target", metavar="OUT")
 @click.option(
     "--to",
-    type=click.Choice(_written(), case_sensitive=False),
-    help="Format of the output; by default that of the suffix of OUT.",
+    type=click.Choice([*_written(), TIMELINE], case_sensitive=False),
+    help="Format of the output; by default that of the suffix of OUT. perfetto is a timeline to look at "
+    f"(suffix {SUFFIX}): it is only written, and cannot be read again.",
+)
+@click.option(
+    "--spec",
+    multiple=True,
+    metavar="PATH",
+    envvar="KMCLCHECK_SPEC",
+    help="For a timeline: a specification to use instead of the bundled one. May be repeated.",
 )
 @reading_options
 @click.pass_context
-def command(ctx: click.Context, /, source: str, target: str, to: str | None, **how: Any) -> int:
+def command(
+    ctx: click.Context, /, source: str, target: str, to: str | None, spec: tuple[str, ...], **how: Any
+) -> int:
     """Read the trace IN, of any format, and write it to OUT; - is standard input or output.
 
     What the output cannot hold is an error. Events that could not be read become losses in the output.
     """
-    format = format_of(target, to)
+    as_timeline = to == TIMELINE or (to is None and target.lower().endswith(SUFFIX))
+    format = None if as_timeline else format_of(target, to)
     reader = reading(ctx.obj, **how).open(source)
+    if format is None:
+        count = write_timeline(reader, target, spec)
+    else:
+        count = _convert(reader, source, target, format)
+    for problem in reader.problems:
+        complain(problem.render())
+    if reader.unmapped:
+        unmapped = sum(reader.unmapped.values())
+        complain(f"warning: {source}: no rule of a mapping fits {unmapped} events; check names them")
+    if target != "-":
+        complain(f"{target}: {count} events")
+    return ExitCode.OK
+
+
+def _convert(reader: TraceReader, source: str, target: str, format: TraceFormat) -> int:
+    """Write a trace as another one; return how many events it has."""
     items = _Counted(reader)
     try:
         with binary_output(target) as stream:
@@ -55,14 +84,7 @@ def command(ctx: click.Context, /, source: str, target: str, to: str | None, **h
         if target != "-" or not is_closed_pipe(error):
             raise
         drop_stdout()
-    for problem in reader.problems:
-        complain(problem.render())
-    if reader.unmapped:
-        count = sum(reader.unmapped.values())
-        complain(f"warning: {source}: no rule of a mapping fits {count} events; check names them")
-    if target != "-":
-        complain(f"{target}: {items.count} events")
-    return ExitCode.OK
+    return items.count
 
 
 class _Counted:
@@ -90,7 +112,7 @@ def format_of(target: str, name: str | None) -> TraceFormat:
     fitting = [one for one in formats.values() if one.writes and lowered.endswith(one.suffixes)]
     if len(fitting) == 1:
         return fitting[0]
-    names = ", ".join(_written())
+    names = ", ".join([*_written(), TIMELINE])
     if fitting:
         names = ", ".join(one.name for one in fitting)
     raise click.UsageError(f"the suffix of {target} does not tell the format; name one with --to: {names}")

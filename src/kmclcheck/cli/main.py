@@ -24,6 +24,10 @@ _COMMANDS = {
         "kmclcheck.cli.counterexample",
         "Find the shortest trace that breaks a rule and no other.",
     ),
+    "coverage": (
+        "kmclcheck.cli.coverage",
+        "Tell which states, transitions and rules traces covered.",
+    ),
     "docs": ("kmclcheck.cli.docs", "Write the documentation of a specification as a site."),
     "explain": ("kmclcheck.cli.explain", "Tell what a rule means and how to keep it."),
     "explain-open": (
@@ -37,6 +41,7 @@ _COMMANDS = {
         "kmclcheck.cli.repair",
         "Propose the smallest change of a driver's calls that mends a finding.",
     ),
+    "schema": ("kmclcheck.cli.schema", "Print the JSON Schema of a document."),
     "simulate": ("kmclcheck.cli.simulate", "Write the trace of a simulated run."),
     "spec": ("kmclcheck.cli.spec", "Check a specification, or show parts of it."),
 }

@@ -34,9 +34,11 @@ class Progress:
         if not self._enabled or now - self._start < _DELAY or now - self._last < _INTERVAL:
             return
         self._last = now
-        rate = round(events / (now - self._start))
-        text = f"{self._path}: {bytes_read / 1e6:,.1f} MB, {rate:,} events/s, {plural(findings, 'finding')}"
-        self._show(text)
+        self._show(f"{self._path}: {self._text(events, bytes_read, findings, now - self._start)}")
+
+    def _text(self, events: int, bytes_read: int, findings: int, seconds: float) -> str:
+        rate = round(events / seconds)
+        return f"{bytes_read / 1e6:,.1f} MB, {rate:,} events/s, {plural(findings, 'finding')}"
 
     def clear(self) -> None:
         """Remove the line, so that a message can follow."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,9 +13,10 @@ from kmclcheck.cli.config import Config
 from kmclcheck.cli.mapping import all_mappings, load_mapping
 from kmclcheck.model.event import End, Start
 from kmclcheck.traces import ReadOptions, TraceReader, known_formats, open_trace
-from kmclcheck.traces.base import Item
+from kmclcheck.traces.base import ByteSource, Item
 from kmclcheck.traces.etw.templates import Template, TemplateError
 from kmclcheck.traces.records import declare, split_words
+from kmclcheck.traces.registry import open_bytes
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -32,7 +33,13 @@ class Reading:
 
     def open(self, path: str) -> TraceReader:
         """Open a trace. Raises InputError."""
-        reader = open_trace(path, self.format, self.options)
+        return self._told(open_trace(path, self.format, self.options))
+
+    def follow(self, source: ByteSource) -> TraceReader:
+        """Open a trace that is still being written. Raises InputError."""
+        return self._told(open_bytes(source, self.format, replace(self.options, live=True)))
+
+    def _told(self, reader: TraceReader) -> TraceReader:
         return _Overridden(reader, self) if self.start or self.end or self.records else reader
 
 
@@ -61,6 +68,7 @@ class _Overridden(TraceReader):
                 self.problem_count = self._inner.problem_count
                 yield item
         finally:
+            self.ended = self._inner.ended
             self.problem_count = self._inner.problem_count
             # A format may learn the end only from the last record.
             if self._end is not None:

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from kmclcheck.cli.config import Config
 from kmclcheck.cli.console import say
 
-_NOT_SETTINGS = {"paths", "output", "show_config", "help"}
+_NOT_SETTINGS = {"paths", "output", "follow", "idle", "show_config", "help"}
 
 
 def show_settings(ctx: click.Context) -> None:

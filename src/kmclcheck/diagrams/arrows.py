@@ -21,7 +21,8 @@ _MOST_LINES = 4
 class Use:
     """How often states were taken and edges used; what is not counted, or counted as 0, is shown in grey.
 
-    Edges are (from, to, event), such as ``("Opening", "Open", "EvtVmbChannelOpened.out")``.
+    Edges are (from, to, event), such as ``("Opening", "Open", "EvtVmbChannelOpened.out")``. One with a guard
+    after the event, as in ``"EvtVmbChannelOpened.out [failed]"``, is the line with that guard.
     """
 
     states: Mapping[str, int] = field(default_factory=dict)
@@ -178,7 +179,7 @@ def arrows(
     for source, target, data in graph.edges(data=True):
         if forbidden is not None and (source, data["event"]) == (forbidden.source, forbidden.event):
             continue
-        count = None if use is None else use.edges.get((source, target, data["event"]), 0)
+        count = None if use is None else _used(use, source, target, data)
         pairs.setdefault((source, target), {})[_line(data, names, kind, count)] = None
     merged: dict[tuple[str, tuple[Line, ...], bool], list[str]] = {}
     loops = []
@@ -197,6 +198,11 @@ def arrows(
         target = goal(graph, forbidden)
         found.append(Arrow((forbidden.source,), target, (line,), " forbidden", reason))
     return found, loops
+
+
+def _used(use: Use, source: str, target: str, data: Mapping[str, str]) -> int:
+    guarded = source, target, f"{data['event']} [{data['guard']}]"
+    return use.edges.get(guarded, use.edges.get((source, target, data["event"]), 0))
 
 
 def _line(data: Mapping[str, str], names: ShortNames, kind: str, count: int | None) -> Line:

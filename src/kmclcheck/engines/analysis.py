@@ -19,7 +19,7 @@ from kmclcheck.engines.symbolic.prove import Proof, Result, prove
 from kmclcheck.engines.symbolic.questions import broken, inside, reached
 from kmclcheck.model.event import End, Event, Phase
 from kmclcheck.model.expr import FieldIn, Overlapped, walk
-from kmclcheck.model.spec import EventKind, Party, Spec
+from kmclcheck.model.spec import EventKind, Machine, Party, Spec
 
 Ask = Callable[[Sequence[str], float], Proof]
 """Asks with these rules kept, for so many seconds."""
@@ -169,33 +169,37 @@ class Value:
 
 def values(spec: Spec, bounds: Bounds, seconds: float) -> Iterator[Value]:
     """Find records that keep every rule for each value of each machine."""
-    everything = core(spec)
     for machine in spec.machines.values():
         if not any(spec.events[t.event[0]].documented for t in machine.transitions):
             continue
         if any(spec.events[t.event[0]].record for t in machine.transitions):
             continue  # rings: nothing that a driver calls leads to them
-        # Where callbacks go unseen, only traces that may leave some out show it.
-        key = machine.kind, machine.field
-        shown = any(
-            (one.kind, one.field) == key
-            for one in (d.recorded_when for d in spec.events.values())
-            if isinstance(one, FieldIn)
+        for one in spec.kinds[machine.kind].enums[machine.field].values:
+            yield value(spec, machine, one, bounds, seconds)
+
+
+def value(spec: Spec, machine: Machine, wanted: str, bounds: Bounds, seconds: float) -> Value:
+    """Find records that keep every rule of the core and after which a field of an object has a value."""
+    everything = core(spec)
+    # Where callbacks go unseen, only traces that may leave some out show it.
+    key = machine.kind, machine.field
+    shown = any(
+        isinstance(one, FieldIn) and (one.kind, one.field) == key
+        for condition in (d.recorded_when for d in spec.events.values())
+        if condition is not None
+        for one in walk(condition)
+    )
+    within = replace(bounds, unseen=True) if shown else bounds
+    enum = spec.kinds[machine.kind].enums[machine.field]
+    certain = True
+    found = settle(spec, _reached(spec, key, wanted, within, True), (), everything, seconds, unseen=shown)
+    if found.answer is Answer.NEVER:
+        certain = False
+        found = settle(
+            spec, _reached(spec, key, wanted, within, False), (), everything, seconds, unseen=shown
         )
-        within = replace(bounds, unseen=True) if shown else bounds
-        enum = spec.kinds[machine.kind].enums[machine.field]
-        for value in enum.values:
-            certain = True
-            found = settle(
-                spec, _reached(spec, key, value, within, True), (), everything, seconds, unseen=shown
-            )
-            if found.answer is Answer.NEVER:
-                certain = False
-                found = settle(
-                    spec, _reached(spec, key, value, within, False), (), everything, seconds, unseen=shown
-                )
-            absent = value == enum.initial or value in enum.absent | enum.dead
-            yield Value(machine.kind, machine.field, value, certain, absent, found)
+    absent = wanted == enum.initial or wanted in enum.absent | enum.dead
+    return Value(machine.kind, machine.field, wanted, certain, absent, found)
 
 
 def _reached(spec: Spec, field: tuple[str, str], value: str, bounds: Bounds, certainly: bool) -> Ask:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from kmclcheck.engines.monitor import Monitor
 from kmclcheck.engines.monitor.store import Key, Obj
 from kmclcheck.model.event import Event, Loss, Phase, Start
-from kmclcheck.model.expr import FieldIn
 from kmclcheck.model.finding import Finding, Verdict
 from kmclcheck.model.spec import EventKind, Spec
-from kmclcheck.semantics.index import build_index
+from kmclcheck.semantics.evaluate import evaluate_fields
+from kmclcheck.semantics.index import build_index, kinds_read
+from kmclcheck.semantics.truth import FALSE, TRUE
 from kmclcheck.traces.base import TraceReader
 
 ENTRIES = (Phase.CALL, Phase.IN, Phase.WHOLE)
@@ -111,9 +112,9 @@ class _Recorder:
         self._lives: dict[Thing, int] = {}
         self._objs: dict[Thing, Obj] = {}
         self._conditions = {
-            decl.name: decl.recorded_when
+            decl.name: (decl.recorded_when, kinds_read([decl.recorded_when]))
             for decl in spec.events.values()
-            if isinstance(decl.recorded_when, FieldIn)
+            if decl.recorded_when is not None
         }
 
     def run(self) -> Record:
@@ -266,12 +267,12 @@ class _Recorder:
 
     def _look(self, thing: Thing, obj: Obj) -> None:
         """Note which callbacks of an object do not show."""
-        for name, condition in self._conditions.items():
-            if condition.kind == thing.kind and not obj.state.dead:
-                values = obj.state.fields[condition.field].values
-                if values.isdisjoint(condition.values):
+        for name, (condition, kinds) in self._conditions.items():
+            if thing.kind in kinds and not obj.state.dead:
+                level = evaluate_fields(condition, obj.state.fields, thing.kind)
+                if level is FALSE:
                     self.found.hidden.setdefault(thing, set()).add(name)
-                elif not values <= condition.values:
+                elif level is not TRUE:
                     self.found.doubtful.setdefault(thing, set()).add(name)
 
     def _living(self, thing: Thing, obj: Obj | None) -> Thing:

@@ -15,12 +15,15 @@ from dataclasses import dataclass, field, replace
 from kmclcheck.engines.fill import Filler
 from kmclcheck.engines.monitor import Monitor
 from kmclcheck.engines.question import Bound, Finder, Limits, Question, Records
+from kmclcheck.engines.shown import shown
 from kmclcheck.model.event import End, Event, Start, TraceInfo
-from kmclcheck.model.expr import FieldIn
 from kmclcheck.model.finding import Finding, VerdictKind
 from kmclcheck.model.spec import Profile, Spec
+from kmclcheck.semantics.evaluate import evaluate_fields
 from kmclcheck.semantics.index import build_index
 from kmclcheck.semantics.stepper import Stepper
+from kmclcheck.semantics.stepper_recording import is_dead
+from kmclcheck.semantics.truth import TRUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,7 @@ class Judge:
     def __post_init__(self) -> None:
         self._index = build_index(self.spec, self.rules)
         self._fields = build_index(self.spec, frozenset())
-        conditions = dict.fromkeys(d.recorded_when for d in self.spec.events.values())
-        self._recorded = [one for one in conditions if isinstance(one, FieldIn)]
+        self._shown = shown(self.spec)
 
     def replay(self, events: Sequence[Event], end: End, rule: str = "") -> Replay:
         """Return what the monitor makes of records; ``rule`` is the one that is to be decided."""
@@ -98,9 +100,11 @@ class Judge:
         for event in events:
             stepper.feed(event)
             for thing in stepper.world.things.values():
-                mine = [one for one in self._recorded if one.kind == thing.kind.name]
-                if any(not thing.fields[one.field].values <= one.values for one in mine):
-                    return True
+                ended, kind = is_dead(thing.kind, thing.fields), thing.kind.name
+                for one in [one for one in self._shown if one.kind == kind]:
+                    condition = one.ended if ended else one.condition
+                    if evaluate_fields(condition, thing.fields, kind) is not TRUE:
+                        return True
         return False
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from kmclcheck.model.density import Density
 from kmclcheck.model.event import Event
 
 
@@ -88,7 +89,8 @@ class Finding:
 class TraceResult:
     """Everything one trace came to.
 
-    ``unmapped``: records of the file that no rule of the mapping fits, by name.
+    ``unmapped``: records of the file that no rule of the mapping fits, by name. ``density``: how the events
+    lie over the trace, if somebody asked for it.
     """
 
     path: str
@@ -104,3 +106,4 @@ class TraceResult:
     seconds: float = 0.0
     complete: bool = True
     unmapped: dict[str, int] = field(default_factory=dict)
+    density: Density | None = None

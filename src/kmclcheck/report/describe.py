@@ -79,3 +79,12 @@ def event_text(event: Event, spec: Spec) -> str:
 def plural(count: int, noun: str) -> str:
     """Return ``1 event``, ``12,408 events``."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def record_words(event: Event) -> str:
+    """Return a record that an engine found, in a line."""
+    words = [f"{event.phase.value:<4}", event.name, f"tid={event.tid:#x}" if event.tid else ""]
+    words += [f"{k}={v:#x}" if isinstance(v, int) else f"{k}={v}" for k, v in event.args.items()]
+    words.append("" if event.status is None else f"status={event.status:#x}"
+                 if isinstance(event.status, int) else f"status={event.status}")  # fmt: skip
+    return " ".join(word for word in words if word)

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from kmclcheck.model.event import Event
 from kmclcheck.model.finding import Finding, ObjectRef, TraceResult, Verdict
 from kmclcheck.model.spec import Spec
-from kmclcheck.report.base import RunResult
+from kmclcheck.report.base import Known, RunResult
 from kmclcheck.report.describe import headline, path_text, requirement, rule_of, sorted_findings, thread_text
 from kmclcheck.report.fingerprint import fingerprint
 from kmclcheck.report.summary import Counts, count
@@ -51,6 +51,15 @@ def summary_document(run: RunResult, spec: Spec) -> JsonObject:
         **_counts(counts),
         "complete": counts.complete and not run.interrupted and not run.failures,
         "unreadable": [{"path": path_text(f.path), "message": f.message} for f in run.failures],
+        # Only where a baseline was given.
+        **({} if run.known is None else {"baseline": _known(run.known)}),
+    }
+
+
+def _known(known: Known) -> JsonObject:
+    return {
+        "known": known.hidden,
+        "gone": [{"rule": one.rule, "fingerprint": one.fingerprint, "text": one.text} for one in known.gone],
     }
 
 

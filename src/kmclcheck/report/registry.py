@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from typing import cast
 
-from kmclcheck.report.base import Renderer
+from kmclcheck.report.base import LiveRenderer, Renderer
 
 _renderers: dict[str, Renderer] = {}
 
@@ -31,7 +32,26 @@ def format_names() -> list[str]:
     return sorted(_renderers)
 
 
+def live_format_names() -> list[str]:
+    """Return the names of the formats that can tell findings one by one, in alphabetical order."""
+    _load()
+    return sorted(name for name, one in _renderers.items() if hasattr(one, "tell"))
+
+
+def get_live_renderer(name: str) -> LiveRenderer:
+    """Return the format of this name, one of ``live_format_names``. Raises KeyError."""
+    _load()
+    if name not in live_format_names():
+        raise KeyError(name)
+    return cast(LiveRenderer, _renderers[name])
+
+
 def get_renderer(name: str) -> Renderer:
     """Return the format of this name. Raises KeyError."""
     _load()
     return _renderers[name]
+
+
+def wants_density(name: str) -> bool:
+    """Return whether a format shows how events lie over a trace: to be counted while reading."""
+    return bool(getattr(get_renderer(name), "wants_density", False))

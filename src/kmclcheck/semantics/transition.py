@@ -20,7 +20,7 @@ def move(now: Possible, lines: Sequence[Transition], guard: Guard) -> tuple[Poss
     at this event and is ruled out. If that leaves nothing, the field takes what the event implies.
     The event *determined* the field if a certain line named a target, or nothing was left.
     """
-    now = _observe(now, lines, guard)
+    now = observed(now, lines, guard)
     acting = [(line, guard(line.guard)) for line in lines if not line.observe]
     if not acting:
         return now, False
@@ -46,7 +46,8 @@ def move(now: Possible, lines: Sequence[Transition], guard: Guard) -> tuple[Poss
     return Possible(frozenset(result), (now.missing or data) and len(result) > 1), determined
 
 
-def _observe(now: Possible, lines: Iterable[Transition], guard: Guard) -> Possible:
+def observed(now: Possible, lines: Iterable[Transition], guard: Guard) -> Possible:
+    """Return a field whose value is not known for want of data, narrowed by what the event shows of it."""
     if not now.missing:
         return now
     for line in lines:

@@ -7,6 +7,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from io import FileIO
 from typing import BinaryIO
 
 from kmclcheck.diagnostics import Diagnostic, InputError, Level, Span
@@ -92,8 +93,13 @@ def open_source(path: str) -> ByteSource:
     """Open a file, or standard input for ``-``. Raises InputError."""
     if path == "-":
         return ByteSource(sys.stdin.buffer, "-", owned=False)
+    return ByteSource(open_stream(path), path)
+
+
+def open_stream(path: str) -> FileIO:
+    """Open a file, without a buffer. Raises InputError."""
     try:
-        stream: BinaryIO = open(path, "rb", buffering=0)  # noqa: SIM115 (the source closes it)
+        return open(path, "rb", buffering=0)
     except FileNotFoundError:
         raise input_error("no such file", path, "check the path; - reads standard input") from None
     except IsADirectoryError:
@@ -103,7 +109,6 @@ def open_source(path: str) -> ByteSource:
             raise input_error("is a folder, not a trace file", path) from None
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise input_error(f"cannot be opened: {reason}", path) from None
-    return ByteSource(stream, path)
 
 
 def looks_binary(head: bytes) -> bool:
@@ -133,6 +138,8 @@ class TraceReader(ABC):
         self.problem_count = 0
         # Records that no rule of the mapping fits, by name; formats without a mapping have none.
         self.unmapped: Counter[str] = Counter()
+        # Whether a trace that is followed has told its own end.
+        self.ended = False
 
     def report(self, problem: Diagnostic) -> None:
         """Count a problem, and keep it if there is room."""
@@ -157,6 +164,8 @@ class TraceFormat(ABC):
     suffixes: tuple[str, ...]
     title: str
     writes = False
+    # Whether a trace can be read while it is being written.
+    follows = False
 
     @abstractmethod
     def sniff(self, head: bytes) -> bool:

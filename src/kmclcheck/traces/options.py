@@ -14,7 +14,10 @@ class ReadOptions:
     """What to expect of a trace.
 
     ``mapping``: the user's own, tried before the built-in one. ``prefix``: that of text lines, as a template.
+    ``live``: it is still being written, so its events are wanted at once, and a line that tells the end is
+    its last.
     """
 
     mapping: Mapping | None = None
     prefix: str = ""
+    live: bool = False

@@ -18,15 +18,19 @@ from kmclcheck.traces.base import Item
 WINDOW = 1024
 # Events held at the beginning, since the first one written need not have the lowest number.
 START_WINDOW = 64
+# A trace that is still being written is not kept waiting: its first event has the lowest number, and a gap
+# is waited for only as long as this.
+LIVE_WINDOW = 64
 
 
 class _Window:
-    def __init__(self, report: Callable[[Diagnostic], None], path: str) -> None:
+    def __init__(self, report: Callable[[Diagnostic], None], path: str, limit: int) -> None:
         self.expected: dict[str, int] = {}
         self.places: deque[Item | str] = deque()  # a str is the next event of that endpoint
         self._heaps: dict[str, list[tuple[int, int, Event]]] = {}
         self._report = report
         self._path = path
+        self._limit = limit
         self._arrivals = 0
         # Events that losses just given account for; a gap of that size needs no second loss.
         self._credit = 0
@@ -79,7 +83,7 @@ class _Window:
 
     def _late(self, event: Event) -> Loss:
         message = (
-            f"sequence number {event.seq} stands twice, or more than {WINDOW} events late; "
+            f"sequence number {event.seq} stands twice, or more than {self._limit} events late; "
             "this event is left out"
         )
         self._report(Diagnostic(Level.WARNING, message, Span(self._path, event.line)))
@@ -87,15 +91,16 @@ class _Window:
 
 
 def in_sequence(
-    items: Iterable[Item], report: Callable[[Diagnostic], None], path: str = "-"
+    items: Iterable[Item], report: Callable[[Diagnostic], None], path: str = "-", live: bool = False
 ) -> Iterator[Item]:
     """Give the items in the order of their sequence numbers, which run by one per endpoint.
 
     Missing numbers become a Loss at their place once WINDOW items wait behind them or the stream
     ends. An event whose number was already passed is reported and replaced by a Loss. Events
-    without a number keep their place. Holds at most WINDOW items.
+    without a number keep their place. Holds at most WINDOW items, LIVE_WINDOW of a ``live`` trace.
     """
-    window = _Window(report, path)
+    limit, start = (LIVE_WINDOW, 1) if live else (WINDOW, START_WINDOW)
+    window = _Window(report, path, limit)
     expected, places = window.expected, window.places
     started = False
     # The common case, the next number of the endpoint whose turn it was, at the least cost.
@@ -128,8 +133,8 @@ def in_sequence(
                 continue
         window.add(item)
         if started:
-            yield from window.release(WINDOW)
-        elif len(places) >= START_WINDOW or (isinstance(item, Event) and item.seq is None):
+            yield from window.release(limit)
+        elif len(places) >= start or (isinstance(item, Event) and item.seq is None):
             started = True
-            yield from window.release(WINDOW)
+            yield from window.release(limit)
     yield from window.release(0)

@@ -50,11 +50,25 @@ def open_trace(
     if format is not None and format not in known_formats():
         known = ", ".join(known_formats())
         raise input_error(f"unknown trace format {format!r}", path, f"the known formats are: {known}")
-    source = open_source(path)
+    return open_bytes(open_source(path), format, options)
+
+
+def open_bytes(source: ByteSource, format: str | None, options: ReadOptions) -> TraceReader:
+    """Open a trace whose bytes come from a source, which is closed if that fails.
+
+    Raises InputError as ``open_trace`` does, and for a trace that cannot be followed if the options
+    say that it is still being written.
+    """
+    path = source.path
     try:
         if not source.head:
             raise input_error("the file is empty", path, "check that the capture wrote anything")
         chosen = _choose(source, options) if format is None else known_formats()[format]
+        if options.live and not chosen.follows:
+            followed = ", ".join(f.name for f in known_formats().values() if f.follows)
+            message = f"a trace of the format {chosen.name} cannot be followed while it is being written"
+            help = f"check it when the capture is over; formats that can be followed: {followed}"
+            raise input_error(message, path, help)
         return chosen.open(source, options)
     except BaseException:
         source.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from kmclcheck.engines.shown import shown
 from kmclcheck.model import expr as e
 from kmclcheck.model.spec import EventKind, Spec
 
@@ -90,13 +91,19 @@ class Cone:
         grown = True
         while grown:
             before = len(self.events), len(self.fields)
-            for kind, name, values in shown(self.spec):
-                machine = self.spec.machines.get((kind, name))
-                if kind not in self.kinds or machine is None:
+            for one in shown(self.spec):
+                part = one.condition
+                if one.kind not in self.kinds:
                     continue
-                self.fields.add((kind, name))
+                if not isinstance(part, e.FieldIn):
+                    self._expr(part)
+                    continue
+                machine = self.spec.machines.get((part.kind, part.field))
+                if machine is None:
+                    continue
+                self.fields.add((part.kind, part.field))
                 for line in machine.transitions:
-                    if line.event in self.events and not line.targets <= values:
+                    if line.event in self.events and not line.targets <= part.values:
                         self._expr(line.guard)
             grown = before != (len(self.events), len(self.fields))
 
@@ -120,10 +127,4 @@ class Cone:
                     pass
 
 
-def shown(spec: Spec) -> list[tuple[str, str, frozenset[str]]]:
-    """Return the fields, with the values, that let the trace show a callback of an object."""
-    conditions = dict.fromkeys(d.recorded_when for d in spec.events.values())
-    return [(c.kind, c.field, c.values) for c in conditions if isinstance(c, e.FieldIn)]
-
-
-__all__ = ["Cone", "Field", "shown"]
+__all__ = ["Cone", "Field"]

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from kmclcheck.engines.explore.conditions import NO, YES, Compiler, Condition, Level, Moment, Value
-from kmclcheck.engines.explore.cone import Cone, shown
+from kmclcheck.engines.explore.cone import Cone
 from kmclcheck.engines.explore.world import Group
+from kmclcheck.engines.shown import shown
 from kmclcheck.model import expr as e
 from kmclcheck.model.spec import Assignment, Check, EventDecl, EventKind, Machine, Rule, Spec, Transition
 
@@ -182,11 +183,11 @@ class Meanings:
                 if check.event is None:
                     self.ends.setdefault(check.target, []).append(self._judged(spec.rules[id], check))
         self.latched = [compiler.condition(expr) for expr in compiler.latches]
-        # Fields by kind, with the values under which every callback of the object is seen.
-        self.seen: dict[str, list[tuple[int, int]]] = {}
-        for sort, name, values in shown(spec):
-            mask = compiler.mask(spec.kinds[sort], name, values)
-            self.seen.setdefault(sort, []).append((compiler.fields[sort][name], mask))
+        # By kind, what has to hold so that every callback of an object is seen, and what once it has ended.
+        self.seen: dict[str, list[tuple[Condition, Condition]]] = {}
+        for part in shown(spec):
+            pair = compiler.condition(part.condition), compiler.condition(part.ended)
+            self.seen.setdefault(part.kind, []).append(pair)
         # Calls of which it matters neither that they run nor that they end.
         self.neutral = frozenset(
             name for name, entry in self.events

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kmclcheck.engines.explore.choices import Bounds, Choices
-from kmclcheck.engines.explore.cone import shown
 from kmclcheck.engines.explore.meaning import Lines, Meanings
 from kmclcheck.engines.explore.world import Thing, World
+from kmclcheck.engines.shown import shown
 from kmclcheck.model import expr as e
 from kmclcheck.model.spec import Check
 
@@ -300,9 +300,14 @@ class Relaxed:
         found = 0
         if self.bounds.unseen:
             return found
-        for kind, field, values in shown(self.spec):
+        for part in shown(self.spec):
+            # What hides nothing of an object that has ended may be where this one ends.
+            late = part.ended
+            if not isinstance(late, e.FieldIn):
+                continue
             for machine, line in lines.moves:
-                if (machine.kind, machine.field) == (kind, field) and not line.targets <= values:
+                mine = (machine.kind, machine.field) == (late.kind, late.field)
+                if mine and not line.targets <= late.values:
                     match line.guard:
                         case e.FieldIn(k, name, some):
                             found |= self._field(k, name, some, True)

@@ -225,9 +225,13 @@ class Semantics:
     def _seen(self, after: dict[int, Thing]) -> bool:
         """Return whether every callback of the objects that changed is seen."""
         for thing in after.values():
-            for at, mask in self.meanings.seen.get(thing.kind, ()):
-                if thing.fields[at] & ~mask:
-                    return False
+            conditions = self.meanings.seen.get(thing.kind)
+            if not conditions:
+                continue
+            alone = Moment(World((thing,), (), ()), {thing.kind: 0}, 0, None, {}, None, 0, {})
+            ended = self.dead(thing.kind, thing.fields)
+            if any((late if ended else living)(alone) != YES for living, late in conditions):
+                return False
         return True
 
     @staticmethod

@@ -15,6 +15,7 @@ from kmclcheck.engines.monitor.resolve import inherited, resolve
 from kmclcheck.engines.monitor.state import NAMES_KEPT, UNKNOWN_HANDLES_KEPT, Run
 from kmclcheck.engines.monitor.store import HISTORY_LIMIT, Obj, Store
 from kmclcheck.engines.monitor.ties import Ties, local
+from kmclcheck.engines.monitor.watching import Watch
 from kmclcheck.model.event import Event, Loss, Phase, TraceInfo
 from kmclcheck.model.spec import Party, Spec
 from kmclcheck.semantics.index import SpecIndex
@@ -26,14 +27,19 @@ OUTCOMES_KEPT = 16384
 class Monitor:
     """Judges a stream of events against a specification.
 
-    ``feed`` takes events and ``lose`` losses, in order; ``finish`` judges what is due at the end.
+    ``feed`` takes events and ``lose`` losses, in order; ``finish`` judges what is due at the end. A ``watch``
+    is told what the events do; it has all of it after ``finish``.
     """
 
-    def __init__(self, spec: Spec, index: SpecIndex, info: TraceInfo) -> None:
-        self.run = run = Run(spec, index, info)
+    def __init__(self, spec: Spec, index: SpecIndex, info: TraceInfo, watch: Watch | None = None) -> None:
+        self.run = run = Run(spec, index, info, watch=watch)
         self.endings = Endings(run)
         self._ties = Ties(run) if info.window else None
         self._plans = make_plans(index)
+        if watch is not None:
+            # Returns that change nothing are to be counted, too.
+            for plan in self._plans.values():
+                plan.inert = False
         self._dispatch: dict[tuple[str, Phase], tuple[EventPlan, ...]] = {}
         self._every_event_lossy = info.lost_anywhere
         for decl in spec.events.values():
@@ -96,6 +102,8 @@ class Monitor:
                 self.ledger.decide(rule, outcome.hits)
             for rule_open, _ in outcome.undecided:
                 self.ledger.open(rule_open.id, "", outcome.hits)
+            if self.run.watch is not None and outcome.hits:
+                self.run.watch.count(plan.index, outcome.marks, outcome.hits)
         plan.outcomes.clear()
 
     def bank(self) -> None:
@@ -210,7 +218,7 @@ class Monitor:
             if len(plan.outcomes) >= OUTCOMES_KEPT:
                 self._bank(plan)
             ctx = Context(run, event, thread, frame, objs, status)
-            outcome = compute(plan, ctx, run.store.kinds, run.recording)
+            outcome = compute(plan, ctx, run.store.kinds, run.recording, run.watch)
             for rule, check in outcome.undecided:
                 if rule.id not in run.ledger.reasons:
                     run.ledger.reasons[rule.id] = open_reason(check, ctx, run.cause())

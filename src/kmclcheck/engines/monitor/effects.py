@@ -9,7 +9,9 @@ from kmclcheck.engines.monitor.plan import EventPlan, Outcome, judge
 from kmclcheck.engines.monitor.reasons import open_reason
 from kmclcheck.engines.monitor.state import Run
 from kmclcheck.engines.monitor.store import Obj, StateTable, StateVec
+from kmclcheck.engines.monitor.watching import Move, Watch
 from kmclcheck.model.event import Event
+from kmclcheck.model.expr import Expr
 from kmclcheck.model.spec import Check, Rule
 from kmclcheck.semantics.evaluate import UNSET, NumberValue, added, birth_number, evaluate, term_value
 from kmclcheck.semantics.index import FieldLines
@@ -110,6 +112,10 @@ def _assignments(
 def _child_moves(run: Run, ctx: Context, plan: EventPlan) -> list[tuple[Obj, dict[str, Possible]]]:
     """Work out the transitions of children whose parent the event names."""
     found: list[tuple[Obj, dict[str, Possible]]] = []
+
+    def guard(expr: Expr) -> Truth4:
+        return evaluate(expr, ctx)
+
     for kind, lines in plan.index.child_lines.items():
         info = run.store.kinds[kind]
         parent = ctx.objs.get(info.kind.parent or "")
@@ -127,7 +133,10 @@ def _child_moves(run: Run, ctx: Context, plan: EventPlan) -> list[tuple[Obj, dic
             run.store.refresh(child)
             fields = dict(child.state.fields)
             for name, field_lines in lines.items():
-                now, _ = move(fields[name], field_lines, lambda e: evaluate(e, ctx))
+                now, _ = move(fields[name], field_lines, guard)
+                if run.watch is not None:
+                    sure = child.parent is not None
+                    run.watch.other(Move(kind, name, fields[name], field_lines, guard, now), sure)
                 if child.parent is None and not now.values >= fields[name].values:
                     now = Possible(now.values | fields[name].values, True)
                 fields[name] = now
@@ -141,6 +150,8 @@ def _any_moves(run: Run, ctx: Context, plan: EventPlan) -> None:
         info = run.store.kinds[kind]
         for obj in info.live.values():
             run.store.refresh(obj)
+            if run.watch is not None:
+                _tell(run.watch, obj.state, lines, ctx)
             wider = _perhaps(obj.state, info.table, lines, ctx)
             if wider is not obj.state:
                 info.why = info.why or f"{plan.name} came in between, perhaps for this {kind}"
@@ -150,6 +161,16 @@ def _any_moves(run: Run, ctx: Context, plan: EventPlan) -> None:
         if info.base is not base:
             info.why = info.why or f"{plan.name} came before, perhaps for this {kind}"
             info.absent = run.recording.settle(info.base, info.table, None)
+
+
+def _tell(watch: Watch, state: StateVec, lines: FieldLines, ctx: Context) -> None:
+    def guard(expr: Expr) -> Truth4:
+        return evaluate(expr, ctx)
+
+    for name, field_lines in lines.items():
+        before = state.fields[name]
+        after, _ = move(before, field_lines, guard)
+        watch.other(Move(state.kind.name, name, before, field_lines, guard, after), False)
 
 
 def _perhaps(state: StateVec, table: StateTable, lines: FieldLines, ctx: Context) -> StateVec:

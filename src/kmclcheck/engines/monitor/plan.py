@@ -14,6 +14,7 @@ from kmclcheck.engines.monitor.context import Context
 from kmclcheck.engines.monitor.facts import Facts, make_facts
 from kmclcheck.engines.monitor.recording import Recording
 from kmclcheck.engines.monitor.store import KindInfo, StateTable, StateVec
+from kmclcheck.engines.monitor.watching import Move, Watch
 from kmclcheck.model.expr import Expr, FieldIn, Sometime, walk
 from kmclcheck.model.spec import Check, Direction, EventKind, Rule
 from kmclcheck.semantics.evaluate import evaluate
@@ -28,7 +29,8 @@ Settle = Callable[[StateVec, StateTable, StateVec | None], StateVec]
 class Outcome:
     """What the event comes to in one combination of states and facts.
 
-    ``exposing``: objects whose children may, from now on, meet callbacks that nobody sees.
+    ``exposing``: objects whose children may, from now on, meet callbacks that nobody sees. ``marks``: what a
+    watch noted of it.
     """
 
     new: tuple[tuple[str, StateVec], ...] = ()
@@ -41,6 +43,7 @@ class Outcome:
     touched: tuple[str, ...] = ()
     plain: bool = True
     hits: int = 0
+    marks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +154,9 @@ def compute(
     ctx: Context,
     kinds: dict[str, KindInfo],
     recording: Recording,
+    watch: Watch | None = None,
 ) -> Outcome:
-    """Work out an event by the semantics."""
+    """Work out an event by the semantics; a watch is told what its lines do."""
     index = plan.index
 
     def guard(expr: Expr) -> Truth4:
@@ -184,7 +188,7 @@ def compute(
             births.append((kind, TRUE if level is TRUE else MISSING))
             loss = loss or (level is TRUE and guard(birth.loss_if) is TRUE)
 
-    moved = _move_all(plan, ctx, kinds, dict(births), broken, guard, recording.settle)
+    moved = _move_all(plan, ctx, kinds, dict(births), broken, guard, recording.settle, watch)
     touched = tuple(
         kind
         for kind, vec in moved
@@ -194,7 +198,7 @@ def compute(
     plain = plan.simple and not (births or broken or loss or exposing)
     return Outcome(
         tuple(moved), tuple(decided), tuple(undecided), tuple(broken), tuple(births), exposing, loss,
-        touched, plain,
+        touched, plain, marks=() if watch is None else watch.marks(),
     )  # fmt: skip
 
 
@@ -217,6 +221,7 @@ def _move_all(
     broken: list[tuple[Rule, Check]],
     guard: Callable[[Expr], Truth4],
     settle: Settle,
+    watch: Watch | None,
 ) -> list[tuple[str, StateVec]]:
     moved: list[tuple[str, StateVec]] = []
     before = {kind: obj.state for kind, obj in ctx.objs.items()}
@@ -237,6 +242,8 @@ def _move_all(
         fields, determined = dict(vec.fields), set()
         for name, lines in plan.index.lines.get(kind, {}).items():
             fields[name], sure = move(fields[name], lines, guard)
+            if watch is not None:
+                watch.moved(Move(kind, name, vec.fields[name], lines, guard, fields[name]))
             if sure:
                 determined.add(name)
         if not vec.dead or kind in reborn:
@@ -248,6 +255,8 @@ def _move_all(
         parent = ctx.objs.get(kinds[kind].kind.parent or "")
         new = settle(new, table, None if parent is None else before[parent.kind])
         results[kind] = new
+        if watch is not None and kind in plan.index.decl.objects:
+            watch.passed(kind, vec.fields, new.fields)
     for kind, old in before.items():
         ctx.objs[kind].state = old
         if results[kind] is not old or kind in reborn:

@@ -6,6 +6,7 @@ from kmclcheck.engines.monitor.frames import Frame, Thread
 from kmclcheck.engines.monitor.ledger import Ledger
 from kmclcheck.engines.monitor.recording import Recording
 from kmclcheck.engines.monitor.store import Key, Obj, Store
+from kmclcheck.engines.monitor.watching import Watch
 from kmclcheck.model.event import Event, Start, TraceInfo
 from kmclcheck.model.finding import UNDECLARED
 from kmclcheck.model.spec import Spec
@@ -31,10 +32,12 @@ class Run:
         info: TraceInfo,
         recording: Recording | None = None,
         store: Store | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.spec = spec
         self.info = info
         self.index = index
+        self.watch = watch
         self.constants: dict[str, int] = {**spec.constants, **spec.statuses}
         self.recording = recording or Recording(spec, info)
         complete = info.start is Start.KNOWN and not info.lost_anywhere
@@ -56,7 +59,7 @@ class Run:
         """Return a run without events that shares the interned states and what is recorded."""
         complete = self.info.start is Start.KNOWN and not self.info.lost_anywhere
         store = self.store.emptied(complete, self.info.start_of)
-        return Run(self.spec, self.index, self.info, self.recording, store)
+        return Run(self.spec, self.index, self.info, self.recording, store, self.watch)
 
     def cause(self) -> str:
         """Return, in words, why data may be missing."""

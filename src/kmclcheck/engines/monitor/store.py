@@ -211,6 +211,8 @@ class Store:
         start_of: frozenset[str] | None = None,
         known: dict[str, KindInfo] | None = None,
     ) -> None:
+        # Who wants to be told of every change puts a class of its own here.
+        self.make: type[Obj] = Obj
         self.complete = complete
         self.start_of = start_of
         # Kinds with more objects than are told apart.
@@ -272,7 +274,7 @@ class Store:
                 else info.table.top
             )
             complete = certain and not info.kind.unknown_if_absent
-            obj = Obj(info.kind.name, key, handle, endpoint, state, complete)
+            obj = self.make(info.kind.name, key, handle, endpoint, state, complete)
             obj.epoch = info.now
             if certain and state.dead:
                 obj.judged = True
@@ -353,7 +355,7 @@ class Store:
             old.complete = True
             old.judged = False
             return old
-        new = Obj(old.kind, old.key, old.handle, old.endpoint, info.table.born, True)
+        new = self.make(old.kind, old.key, old.handle, old.endpoint, info.table.born, True)
         # An unknown handle that this event names first may well be in its first life.
         new.incarnation = old.incarnation + (0 if old.incarnation == 1 and not old.history else 1)
         new.epoch = info.now

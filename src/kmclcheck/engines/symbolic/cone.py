@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kmclcheck.engines.shown import Shown, shown_by
 from kmclcheck.engines.symbolic.bounds import UnsupportedError
 from kmclcheck.model.expr import (
     AnyChild,
@@ -44,7 +45,7 @@ class Cone:
         self.fields: set[Field] = set()
         self.numbers: set[Field] = set()
         self.kinds: set[str] = set()
-        self.shown: dict[str, dict[str, frozenset[str]]] = {}
+        self.shown: set[Shown] = set()
         self.claims: list[Check] = []
         self._lines: dict[EventKind, list[tuple[Field, Transition]]] = {}
         for machine in spec.machines.values():
@@ -59,7 +60,7 @@ class Cone:
         other.rules, other.events = set(self.rules), set(self.events)
         other.fields, other.numbers, other.kinds = set(self.fields), set(self.numbers), set(self.kinds)
         other.claims = list(self.claims)
-        other.shown = {kind: dict(fields) for kind, fields in self.shown.items()}
+        other.shown = set(self.shown)
         return other
 
     @property
@@ -82,9 +83,7 @@ class Cone:
             if check.event is not None:
                 self.event(check.event[0])
             else:
-                for enum in self.spec.kinds[check.target].enums.values():
-                    if enum.dead:
-                        self.field((check.target, enum.name))
+                self._life(check.target)
             self.kind(check.target)
             self.expr(check.when)
             self.expr(check.require)
@@ -122,21 +121,28 @@ class Cone:
             for event, lines in self._lines.items():
                 condition = self.spec.events[event[0]].recorded_when
                 matters = everything or any(key in self.fields for key, _ in lines)
-                if isinstance(condition, FieldIn) and matters:
-                    self.field((condition.kind, condition.field))
-                    self.shown.setdefault(condition.kind, {})[condition.field] = condition.values
+                if condition is not None and matters:
+                    self.expr(condition)
+                    for part in shown_by(self.spec, condition):
+                        self.shown.add(part)
+                        if part.ended != part.condition:
+                            self._life(part.kind)
             self.keep(())
             if self.size == before:
                 return self
+
+    def _life(self, kind: str) -> None:
+        """Add what says whether objects of a kind have ended."""
+        for enum in self.spec.kinds[kind].enums.values():
+            if enum.dead:
+                self.field((kind, enum.name))
 
     def check(self, check: Check) -> None:
         """Add what a check depends on."""
         if check.event is None:
             if check.target not in self.kinds and not self._may_be(check.target):
                 return
-            for enum in self.spec.kinds[check.target].enums.values():
-                if enum.dead:
-                    self.field((check.target, enum.name))
+            self._life(check.target)
             for name in check.hung_in:
                 self.event(name)
         self.kind(check.target)

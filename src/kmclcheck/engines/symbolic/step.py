@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from kmclcheck.engines.shown import shown
 from kmclcheck.engines.symbolic.alphabet import Call, entry_arguments
 from kmclcheck.engines.symbolic.circuit import FALSE, TRUE, Bits, Circuit, Lit
-from kmclcheck.engines.symbolic.conditions import Moment, alive, dead, field_in
+from kmclcheck.engines.symbolic.conditions import Moment, alive, dead
 from kmclcheck.engines.symbolic.faults import Fault
 from kmclcheck.engines.symbolic.moves import move
 from kmclcheck.engines.symbolic.stacks import Stacks
 from kmclcheck.engines.symbolic.state import Layout, State, Thing, ThreadState
-from kmclcheck.model.expr import Expr, FieldIn, Truth
+from kmclcheck.model.expr import Expr, Truth
 from kmclcheck.model.spec import Check, EventKind, Transition
 
 Values = tuple[Lit, ...]
@@ -121,11 +122,16 @@ class Step:
     def _all_shown(self, state: State) -> list[Lit]:
         """Return what holds in a state in which no callback can go unseen."""
         circuit, layout, found = self.circuit, self.layout, []
-        for kind, fields in layout.cone.shown.items():
-            for name, values in sorted(fields.items()):
-                for thing in state.things[kind] if kind in layout.kinds else ():
-                    sure = field_in(circuit, layout, kind, name, thing.fields[name], values)[1]
-                    found.append(circuit.either(-thing.known, sure))
+        parts = [part for part in shown(layout.spec) if part in layout.cone.shown]
+        for kind, part in ((part.kind, part) for part in parts if part.kind in layout.kinds):
+            things = state.things[kind]
+            for at, thing in enumerate(things):
+                alone = Moment(circuit, layout, state, {kind: only(at, len(things))})
+                sure = alone.level(part.condition)[1]
+                if part.ended != part.condition:
+                    ended = dead(circuit, layout, kind, thing.fields)
+                    sure = circuit.either(sure, circuit.both(ended, alone.level(part.ended)[1]))
+                found.append(circuit.either(-thing.known, sure))
         return found
 
     # One event.
@@ -166,11 +172,7 @@ class Step:
         for kind, update in updates.items():
             self._updates[kind].append(update)
         condition = call.decl.recorded_when
-        if (
-            entry
-            and isinstance(condition, FieldIn)
-            and (condition.kind, condition.field) in layout.cone.fields
-        ):
+        if entry and condition is not None and layout.cone.reads(condition):
             self._imply(happens, moment.level(condition)[0])
 
     def _arguments(self, call: Call, entry: bool) -> Callable[[str], Bits | None]:

@@ -19,7 +19,7 @@ from kmclcheck.report.describe import (
     thread_text,
     time_text,
 )
-from kmclcheck.report.lines import summary_line
+from kmclcheck.report.lines import gone_line, summary_line
 from kmclcheck.report.paint import Painter
 from kmclcheck.report.registry import register
 from kmclcheck.report.summary import open_groups
@@ -42,11 +42,22 @@ class TextRenderer:
             for finding in sorted_findings(trace):
                 _Block(painter, trace, finding, spec, run.options.verbose).write()
                 painter.line()
+        self.close(run, spec, stream)
+
+    def tell(self, run: RunResult, finding: Finding, number: int, spec: Spec, stream: TextIO) -> None:
+        painter = Painter(stream, run.options.colour)
+        _Block(painter, run.traces[0], finding, spec, run.options.verbose).write()
+        painter.line()
+
+    def close(self, run: RunResult, spec: Spec, stream: TextIO) -> None:
         if run.options.quiet:
             return
+        painter = Painter(stream, run.options.colour)
         for trace in run.traces:
             _remarks(painter, trace, run.options.verbose)
         _open_rules(painter, run)
+        if gone := gone_line(run):
+            painter.line((f"note: {gone}", ""))
         if run.options.verbose and len(run.traces) > 1:
             for trace in run.traces:
                 one = RunResult([trace], run.tool, run.options)

@@ -45,16 +45,17 @@ class _LineError(Exception):
 class JsonlReader(TraceReader):
     """Reads the header, then a line at a time; a line that is wrong costs itself."""
 
-    def __init__(self, source: ByteSource) -> None:
+    def __init__(self, source: ByteSource, live: bool = False) -> None:
         super().__init__(TraceInfo(source.path, "jsonl"))
         self._source = source
         self._damage = Damage()
         self._endpoints: set[str] = set()
         self._begun = False
+        self._live = live
         items = self._items()
         # The generator reads the header before it gives its first item.
         self._head = [item for item in [next(items, None)] if item is not None]
-        self._stream = in_sequence(self._all(items), self.report, source.path)
+        self._stream = in_sequence(self._all(items), self.report, source.path, live)
 
     @property
     def bytes_read(self) -> int:
@@ -85,6 +86,8 @@ class JsonlReader(TraceReader):
                     if item is not None:
                         yield from self._damage.take()
                         yield item
+                    if self.ended:
+                        return
             if not self._begun:
                 raise input_error("the file is empty", self._source.path, _HELP)
             yield from self._damage.take()
@@ -140,6 +143,7 @@ class JsonlReader(TraceReader):
         _only(found, frozenset({"end", "lost_anywhere", "start_of"}))
         self._start_of(found)
         self.info.end = End(_choice(found, "end", [e.value for e in End], ""))
+        self.ended = self._live
         self.info.lost_anywhere |= _truth(found, "lost_anywhere")
 
     def _loss(self, found: dict[str, Any], number: int) -> Loss:
@@ -271,12 +275,13 @@ class JsonlFormat(TraceFormat):
     suffixes = (".jsonl",)
     title = f'JSON lines, first line {{"{MAGIC}": {VERSION}}}'
     writes = True
+    follows = True
 
     def sniff(self, head: bytes) -> bool:
         return _SNIFF.match(head_text(head)) is not None
 
     def open(self, source: ByteSource, options: ReadOptions) -> TraceReader:
-        return JsonlReader(source)
+        return JsonlReader(source, options.live)
 
     def write(self, stream: BinaryIO, items: Iterable[Item], info: TraceInfo) -> None:
         def put(found: dict[str, Any]) -> None:

@@ -45,11 +45,15 @@ class KmtraceReader(TraceReader):
     """Reads a native trace from its source, header first.
 
     ``defaults`` makes the first line and the header optional. ``whole_last_line``: text without
-    a final line end is complete, not cut off.
+    a final line end is complete, not cut off. ``live``: an %end after events is the last line.
     """
 
     def __init__(
-        self, source: ByteSource, defaults: TraceInfo | None = None, whole_last_line: bool = False
+        self,
+        source: ByteSource,
+        defaults: TraceInfo | None = None,
+        whole_last_line: bool = False,
+        live: bool = False,
     ) -> None:
         super().__init__(_copy(defaults or TraceInfo()))
         self.info.path = source.path
@@ -59,6 +63,7 @@ class KmtraceReader(TraceReader):
         self._whole_last_line = whole_last_line
         self._begun = False
         self._events_seen = False
+        self._live = live
         self._fast = FastLines()
         self._use_endpoint(self.info.endpoint)
         items = self._items()
@@ -69,7 +74,7 @@ class KmtraceReader(TraceReader):
                 break
         if not self._begun and self._first_needed:
             raise input_error("the file is empty", source.path, "check that the capture wrote anything")
-        self._stream = in_sequence(chain(head, items), self.report, source.path)
+        self._stream = in_sequence(chain(head, items), self.report, source.path, live)
 
     @property
     def bytes_read(self) -> int:
@@ -93,6 +98,8 @@ class KmtraceReader(TraceReader):
                         item = self._careful(block, line, number, offset, number == last)
                         if item is not None:
                             yield item
+                        if self.ended:
+                            return
                     number += 1
         finally:
             self._source.close()
@@ -202,6 +209,7 @@ class KmtraceReader(TraceReader):
                 info.start = Start(words[0])
             case "end_fact":
                 info.end = End(words[0])
+                self.ended = self._live and self._events_seen
             case "endpoint":
                 name = "" if words[0] == "-" else words[0]
                 self._admit(name)
@@ -247,12 +255,13 @@ class KmtraceFormat(TraceFormat):
     suffixes = (".kmtrace",)
     title = f"native text, first line %kmtrace {VERSION}"
     writes = True
+    follows = True
 
     def sniff(self, head: bytes) -> bool:
         return head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n").startswith(_MAGIC)
 
     def open(self, source: ByteSource, options: ReadOptions) -> TraceReader:
-        return KmtraceReader(source)
+        return KmtraceReader(source, live=options.live)
 
     def write(self, stream: BinaryIO, items: Iterable[Item], info: TraceInfo) -> None:
         text = TextIOWrapper(stream, encoding="utf-8", newline="\n", write_through=False)

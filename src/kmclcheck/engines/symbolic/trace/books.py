@@ -44,7 +44,7 @@ class Books:
     reasons: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
-    checks: dict[int, Check] = field(default_factory=dict)
+    told: dict[int, Fault] = field(default_factory=dict)
 
     def open(self, rule: str, reason: str, count: int = 1) -> None:
         """Count places at which a rule was not decided."""
@@ -87,11 +87,11 @@ class Books:
             _fill(rule.message, fault.scene),
             _fill(rule.requirement, fault.scene),
             hung_call=fault.hung,
-            index=len(self.checks),
+            index=len(self.told),
         )
         thing.faults[rule.id] = finding
         self.findings.append(finding)
-        self.checks[finding.index] = fault.check
+        self.told[finding.index] = fault
 
     def withdraw(self, findings: Iterable[Finding], reason: str) -> None:
         """Take findings back that other facts might remove."""
@@ -99,11 +99,20 @@ class Books:
             if finding in self.findings:
                 self.findings.remove(finding)
                 self.open(finding.rule, reason, 1 + finding.repeats)
+                # Whoever breaks the rule later does not repeat what perhaps never was.
+                self.told[finding.index].thing.faults.pop(finding.rule, None)
         still = {rule for finding in self.findings for rule in (finding.rule, *finding.also_broken)}
         for rule in [rule for rule in self.failed if rule not in still]:
             del self.failed[rule]
             if not self.opened[rule]:
                 self.open(rule, reason)
+
+    def doubt(self, rules: Iterable[Rule], reason: str) -> None:
+        """Leave open what was decided of rules so far, but for those of which a finding stands."""
+        broken = {finding.rule for finding in self.findings}
+        for rule in rules:
+            if rule.id not in broken and self.decided[rule.id]:
+                self.open(rule.id, reason, self.decided.pop(rule.id))
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """Return a verdict for every rule, in the order of the specification."""

@@ -128,7 +128,7 @@ class Clocks:
                     call.latches[condition] = either(may, guess), either(must, guess)
 
     def _withdraw(self, findings: list[Finding]) -> None:
-        doubtful = [f for f in findings if not is_local(self.books.checks[f.index])]
+        doubtful = [f for f in findings if not is_local(self.books.told[f.index].check)]
         if doubtful:
             self.books.withdraw(doubtful, UNORDERED)
 

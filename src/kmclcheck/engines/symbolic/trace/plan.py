@@ -163,7 +163,7 @@ def _find_kinds(spec: Spec, plan: EventPlan) -> None:
     wanted = named | set(plan.lines) | {check.target for _, check in plan.checks}
     wanted |= {check.each_of for _, check in plan.each if check.each_of}
     for expr in plan.expressions():
-        wanted |= set(_kinds(expr))
+        wanted |= set(kinds_of(expr))
     for kind in named:
         parent = spec.kinds[kind].parent
         if parent and spec.kinds[kind].scoped:
@@ -180,14 +180,14 @@ def _find_kinds(spec: Spec, plan: EventPlan) -> None:
     plan.primary = max(named, key=rank, default=None)
 
 
-def _kinds(expr: Expr) -> Iterator[str]:
+def kinds_of(expr: Expr) -> Iterator[str]:
     """Return the kinds of the objects that a condition asks about."""
     match expr:
         case And(operands) | Or(operands):
             for operand in operands:
-                yield from _kinds(operand)
+                yield from kinds_of(operand)
         case Not(operand) | Sometime(operand):
-            yield from _kinds(operand)
+            yield from kinds_of(operand)
         case AnyChild(parent=kind) | FieldIn(kind=kind) | IsSet(kind=kind) | OpenFrame(kind=kind):
             yield kind
         case Inside(kind=str() as kind):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kmclcheck.engines.symbolic.trace.plan import tellers
+from kmclcheck.engines.symbolic.trace.plan import kinds_of, tellers
 from kmclcheck.model.event import TraceInfo
-from kmclcheck.model.expr import And, Expr, FieldIn, Not, Or, Truth
+from kmclcheck.model.expr import And, Expr, FieldIn, Not, Or, Truth, walk
 from kmclcheck.model.spec import EventKind, ObjectKind, Spec, Transition
 from kmclcheck.traces.records import excludes, is_declared, is_record_declared
 
@@ -38,16 +38,19 @@ class Recorded:
                 if sure:
                     self._kinds.add((decl.name, phase))
         self._slots = {
-            decl.name: decl.recorded_when
-            for decl in spec.events.values()
-            if isinstance(decl.recorded_when, FieldIn)
+            decl.name: decl.recorded_when for decl in spec.events.values() if decl.recorded_when is not None
         }
-        shown = {(slot.kind, slot.field) for slot in self._slots.values()}
+        self._slots_of = {
+            kind: {name: slot for name, slot in self._slots.items() if kind in kinds_of(slot)}
+            for kind in spec.kinds
+        }
+        nodes = [node for slot in self._slots.values() for node in walk(slot)]
+        self._decisive = {(node.kind, node.field) for node in nodes if isinstance(node, FieldIn)}
         self._lines: dict[str, dict[EventKind, Lines]] = {kind: {} for kind in spec.kinds}
         for machine in spec.machines.values():
             for line in machine.transitions:
                 # A callback that nobody sees does not show that it can be seen.
-                if line.event[0] not in self._slots or (machine.kind, machine.field) not in shown:
+                if line.event[0] not in self._slots or (machine.kind, machine.field) not in self._decisive:
                     event = self._lines[machine.kind].setdefault(line.event, {})
                     event.setdefault(machine.field, []).append(line)
         self._wider: dict[object, tuple[Sets, frozenset[str]]] = {}
@@ -85,7 +88,7 @@ class Recorded:
 
     def decides(self, kind: str, field: str) -> bool:
         """Return whether a field says which callbacks are recorded."""
-        return any(slot.kind == kind and slot.field == field for slot in self._slots.values())
+        return (kind, field) in self._decisive
 
     def wider(self, kind: ObjectKind, sets: Sets, above: Sets | None) -> tuple[Sets, frozenset[str]]:
         """Return the values that fields may have come to have without a record, and which may have changed.
@@ -101,11 +104,8 @@ class Recorded:
 
     def _dark(self, kind: str, sets: Sets) -> frozenset[str]:
         """Return the callbacks that may happen without a record while an object's fields are such."""
-        return frozenset(
-            name
-            for name, slot in self._slots.items()
-            if slot.kind == kind and not sets[slot.field] <= slot.values
-        )
+        slots = self._slots_of[kind].items()
+        return frozenset(name for name, slot in slots if _truths(slot, kind, sets)[1])
 
     def _close(self, kind: ObjectKind, sets: Sets, outer: frozenset[str]) -> tuple[Sets, frozenset[str]]:
         now, stirred = dict(sets), set[str]()

@@ -41,7 +41,7 @@ class Effects:
     births: dict[str, Lit] = field(default_factory=dict)
     fields: dict[str, Fields] = field(default_factory=dict)
     others: list[tuple[Thing, Fields]] = field(default_factory=list)
-    numbers: list[tuple[Thing, str, Quantity]] = field(default_factory=list)
+    numbers: list[tuple[str, str, Quantity]] = field(default_factory=list)
 
 
 class Rules:

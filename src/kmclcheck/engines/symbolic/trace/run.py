@@ -182,8 +182,8 @@ class Run:
                 continue
             value = UNSET if one.value is None else scene.term(one.value)
             if one.adds and one.value is not None:
-                earlier = [q for t, name, q in what.numbers if t is thing and name == one.field]
-                now = earlier[-1] if earlier else thing.number(one.field, cause)
+                earlier = [q for kind, name, q in what.numbers if (kind, name) == (one.kind, one.field)]
+                now = earlier[-1] if earlier else self._number_before(thing, one.field, what)
                 start = 0 if now.unset else now.value
                 if certain and start is not None and value.value is not None:
                     value = Quantity(start + value.value)
@@ -191,7 +191,15 @@ class Run:
                     value = Quantity(None, value.reason or now.reason or cause)
             elif not certain:
                 value = Quantity(None, cause)
-            what.numbers.append((thing, one.field, value))
+            what.numbers.append((one.kind, one.field, value))
+
+    def _number_before(self, thing: Thing, name: str, what: Effects) -> Quantity:
+        """Return the number that something is added to; a newborn has none yet."""
+        born = what.births.get(thing.kind.name, FALSE)
+        if born == TRUE:
+            return UNSET
+        now = thing.number(name, self.objects.cause())
+        return now if born == FALSE or now.unset else Quantity(None, self.objects.cause())
 
     def _moves(self, thing: Thing, lines: Lines, scene: Scene) -> dict[str, Move]:
         fields = self.objects.look(thing)
@@ -294,8 +302,9 @@ class Run:
         changed = {kind for kind, fields in what.fields.items() if fields != scene.things[kind].fields}
         for kind, fields in what.fields.items():
             objects.set(scene.things[kind], fields)
-        for thing, name, value in what.numbers:
-            thing.numbers[name] = value
+        for kind, name, value in what.numbers:
+            # That of the newborn, if there is one.
+            scene.things[kind].numbers[name] = value
         for thing, fields in what.others:
             objects.set(thing, fields)
         for thing in what.lapsed:
@@ -363,6 +372,8 @@ class Run:
         if self.info.lost_anywhere and not self._all_lossy:
             # That events are missing somewhere is said only at the end.
             self.lose("somewhere in the trace")
-            doubtful = [f for f in self.books.findings if not is_local(self.books.checks[f.index])]
-            self.books.withdraw(doubtful, "events were lost somewhere in the trace")
+            doubtful = [f for f in self.books.findings if not is_local(self.books.told[f.index].check)]
+            reason = self.objects.cause()
+            self.books.withdraw(doubtful, reason)
+            self.books.doubt([r for r in self.plan.rules if not all(map(is_local, r.checks))], reason)
         self.rules.finish()
