@@ -28,6 +28,7 @@ _COMMANDS = {
         "kmclcheck.cli.coverage",
         "Tell which states, transitions and rules traces covered.",
     ),
+    "docs": ("kmclcheck.cli.docs", "Write the documentation of a specification as a site."),
     "explain": ("kmclcheck.cli.explain", "Tell what a rule means and how to keep it."),
     "explain-open": (
         "kmclcheck.cli.explain_open",

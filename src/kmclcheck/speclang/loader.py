@@ -41,13 +41,26 @@ def bundled_paths() -> list[tuple[str, Path]]:
 
     They stand beside the package when it was installed, and at the top of a checkout otherwise.
     """
-    package = Path(str(resources.files("kmclcheck")))
-    for root in (package.joinpath("_data"), package.parent.parent):
+    for root in _roots():
         folder = root.joinpath(*_BUNDLED)
         if folder.is_dir():
             # Shown without the place of installation: reports must not depend on the machine.
             return [("/".join((*_BUNDLED, name)), path) for name, path in _folder(folder)]
     return []
+
+
+def bundled_samples() -> list[Path]:
+    """Return the sample traces that are installed with the specification, in the order of their names."""
+    for root in _roots():
+        found = sorted(root.joinpath("traces").glob("*.kmtrace"))
+        if found:
+            return found
+    return []
+
+
+def _roots() -> tuple[Path, ...]:
+    package = Path(str(resources.files("kmclcheck")))
+    return package.joinpath("_data"), package.parent.parent
 
 
 def bundled_spec() -> Spec:

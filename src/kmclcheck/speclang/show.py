@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from kmclcheck.diagnostics import Diagnostic, InputError, Level
 from kmclcheck.model import expr as e
-from kmclcheck.model.spec import Check, EventKind, Machine, Rule, Spec, Transition
+from kmclcheck.model.spec import Check, EventKind, Machine, Spec, Transition
 
 _OR, _AND, _NOT = 1, 2, 3
 
@@ -20,6 +20,11 @@ _OR, _AND, _NOT = 1, 2, 3
 def format_expr(expr: e.Expr, spec: Spec | None = None) -> str:
     """Return the condition as text. With a specification, statuses are named and values in its order."""
     return _expr(expr, spec, 0)
+
+
+def format_checks(checks: Sequence[Check], spec: Spec) -> list[str]:
+    """Return checks as they are written: those that differ in their events only are one."""
+    return [_check(group, spec) for group in _check_groups(checks)]
 
 
 def show_rule(spec: Spec, id: str) -> str:
@@ -31,7 +36,7 @@ def show_rule(spec: Spec, id: str) -> str:
     if rule.scope:
         lines.append(f"    on {rule.scope}")
     lines += _texts(("statement", rule.statement))
-    lines += [f"    {_check(group, spec)}" for group in _check_groups(rule)]
+    lines += [f"    {check}" for check in format_checks(rule.checks, spec)]
     lines += _texts(
         ("message", rule.message),
         ("needs", rule.requirement),
@@ -91,9 +96,9 @@ def _when(guard: e.Expr, spec: Spec) -> str:
     return "" if guard == e.Truth(True) else f" when {format_expr(guard, spec)}"
 
 
-def _check_groups(rule: Rule) -> list[list[Check]]:
+def _check_groups(checks: Sequence[Check]) -> list[list[Check]]:
     groups: list[list[Check]] = []
-    for check in rule.checks:
+    for check in checks:
         last = groups[-1] if groups else []
         joined = (
             last

@@ -1,0 +1,53 @@
+"""General terms of the glossary; those of a specification come from its own texts."""
+
+from __future__ import annotations
+
+TERMS: tuple[tuple[str, str], ...] = (
+    ("absent value", "What a handle that names no living object may stand for, in a field."),
+    ("birth", "An event that begins a new object, or a new one under a handle that was used before."),
+    ("bound", "How much a search or proof looks at: threads, calls inside one another, objects of a kind."),
+    ("callback", "A function of the driver that the library calls. Its records are .in and .out."),
+    ("complete trace", "One that starts before the driver touched the library, and records every call and "
+                       "callback without a loss."),
+    ("core", "The rules that are judged unless something else is asked for."),
+    ("counter", "A number field that events add to. It is 0 at a birth."),
+    ("counterexample", "A trace that breaks one rule and no other. The shortest one tells most."),
+    ("dead value", "A value of a field in which the object has ended."),
+    ("direction", "Whether a parameter goes in, comes out, or both."),
+    ("event", "A record of a trace: a function or callback with its phase, arguments and status."),
+    ("exercised", "A rule is exercised by a trace if it was decided at least once in it."),
+    ("extended", "Rules that are off unless they are asked for."),
+    ("finding", "One fault in a trace: which rule, at which record, on which object."),
+    ("function", "What a driver calls. Its records are .call and .ret."),
+    ("guard", "The condition under which a line of a state machine applies, or a rule is judged."),
+    ("hang", "A trace ends in a call that never returned. Some rules are judged then."),
+    ("incarnation", "One object of the several that may live under a handle, one after the other."),
+    ("invariant", "What follows from the rules. It is proved, or records are found that keep the rules and "
+                  "violate it."),
+    ("induction", "A proof that what held in k steps holds in the next, from any state the lemmas allow."),
+    ("lemma", "A fact about all states that the prover found and proved on the way."),
+    ("library", "The other side of the driver: what it calls, and what calls it back."),
+    ("machine", "A state machine: a field of an object, and the events that change its value."),
+    ("monitor", "The part of the program that judges traces. It has the last word on every trace here."),
+    ("not documented", "The documents do not say what happens. Every possibility is kept."),
+    ("object", "What handles stand for. A kind of object has fields; a child belongs to its parent."),
+    ("obligation", "What must have happened by the end: a rule judged at the end of the trace."),
+    ("open", "A rule that a trace cannot decide, as something was not recorded. Neither alarm nor pass."),
+    ("parameter", "A value that an event carries under a name."),
+    ("party", "Who has to keep a rule: the driver, the library, or either."),
+    ("phase", "Which edge of a call a record is: call and ret of a function, in and out of a callback, "
+              "whole for a record of the library itself."),
+    ("profile", "Whether a rule is of the core or extended."),
+    ("reading", "What was decided where the documents are unclear or contradict each other."),
+    ("record", "A line of a trace. Also what the library writes by itself, outside of any call."),
+    ("replayed", "Given to the monitor again, which said the same."),
+    ("rule", "What a driver or the library has to keep, judged at events or at the end of a trace."),
+    ("scoped handle", "A handle that is unique only within its parent."),
+    ("severity", "error, or warning for what the documents do not forbid but what is likely wrong."),
+    ("source", "Where a fact comes from: a tag for a page or a header of the documents."),
+    ("stays", "The event leaves the state as it is."),
+    ("trace", "What was recorded of a run: events in their order, and what they cover."),
+    ("transition", "A line of a state machine: from which values to which, at which event, if what."),
+    ("witness", "A trace that exercises a rule and keeps it."),
+    ("yields to", "Of two rules broken at one place, the one that yields is not reported."),
+)  # fmt: skip
