@@ -12,6 +12,7 @@ from tests.support.browser import browser, missing
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
 TRACE = "traces/wrong-free-in-flight.kmtrace"
+RULE = "packet-free-when-ready"
 
 
 def report(path: Path) -> None:
@@ -23,6 +24,15 @@ def report(path: Path) -> None:
             opened.picture(path)
 
 
+def rule_page(path: Path) -> None:
+    """Write the picture of the page of the rule that the report is about."""
+    with tempfile.TemporaryDirectory() as folder:
+        run(["docs", "-o", folder])
+        page = Path(folder) / "rules" / f"{RULE}.html"
+        with browser() as chromium, chromium.open(page, size=(1280, 1400)) as opened:
+            opened.picture(path)
+
+
 def main() -> int:
     """Write every picture. Returns 2 if there is no browser."""
     reason = missing()
@@ -31,6 +41,7 @@ def main() -> int:
         return 2
     IMAGES.mkdir(exist_ok=True)
     report(IMAGES / "report.png")
+    rule_page(IMAGES / "rule-page.png")
     return 0
 
 
