@@ -18,6 +18,7 @@ GOLDEN = Path(__file__).parent.parent / "golden" / "report"
 NAMES = [
     "kmclcheck.analysis/1",
     "kmclcheck.baseline/1",
+    "kmclcheck.coverage/1",
     "kmclcheck.fillings/1",
     "kmclcheck.repair/1",
     "kmclcheck.run-line/1",
