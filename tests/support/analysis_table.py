@@ -69,9 +69,13 @@ NESTINGS = """
 ## Calls inside callbacks that never return
 
 A call is made inside a callback on its thread, and all rules are kept but those that forbid the call itself.
-Only calls are looked at whose return the library guarantees something about. Where the answer names calls,
-one of them on another thread, at the same time, may let the call return: then the guarantees do not tell
-which of the two brought about what they promise.
+Only calls are looked at whose return the library guarantees something about. The calls behind "unless
+meanwhile" are kept from overlapping such a return on another thread: where one of them does, the guarantees do
+not tell which of the two brought about what they promise.
+
+A promise about a return is kept by any moment since the call, for that is how calls take effect. So a call inside
+a delivery, or inside a callback about the run of a channel, can return in records in which another call is under
+way: an open that races with a disable is the usual one. In an ordinary run such a call hangs, too.
 
 | call | inside | answer | seconds |
 |---|---|---|---:|
