@@ -70,12 +70,12 @@ NESTINGS = """
 
 A call is made inside a callback on its thread, and all rules are kept but those that forbid the call itself.
 Only calls are looked at whose return the library guarantees something about. The calls behind "unless
-meanwhile" are kept from overlapping such a return on another thread: where one of them does, the guarantees do
-not tell which of the two brought about what they promise.
+meanwhile" are kept from overlapping such a return on another thread: where one of them does, the guarantees
+do not tell which of the two brought about what they promise.
 
-A promise about a return is kept by any moment since the call, for that is how calls take effect. So a call inside
-a delivery, or inside a callback about the run of a channel, can return in records in which another call is under
-way: an open that races with a disable is the usual one. In an ordinary run such a call hangs, too.
+A promise about a return is kept by any moment since the call, for that is how calls take effect. So a call
+inside a delivery, or inside a callback about the run of a channel, can return in records in which another call
+is under way: an open that races with a disable is the usual one.
 
 | call | inside | answer | seconds |
 |---|---|---|---:|
