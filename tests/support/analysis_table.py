@@ -74,8 +74,8 @@ meanwhile" are kept from overlapping such a return on another thread: where one 
 do not tell which of the two brought about what they promise.
 
 A promise about a return is kept by any moment since the call, for that is how calls take effect. So a call
-inside a delivery, or inside a callback about the run of a channel, can return in records in which another call
-is under way: an open that races with a disable is the usual one.
+inside a delivery, or inside a callback about the run of a channel, can return in records in which another
+call is under way: an open that races with a disable is the usual one.
 
 | call | inside | answer | seconds |
 |---|---|---|---:|
