@@ -21,6 +21,7 @@ RULES = [
     "incoming-no-complete-while-requeued", "packet-freed-eventually", "packet-initialize-size",
     "packet-free-only-allocated", "gpadl-deleted-by-close", "restore-packet-protocol",
     "sync-not-in-started", "lg-closed-when-drained", "lg-process-packet-irql",
+    "sync-completion-size-aligned", "save-packet-size-protocol",
 ]  # fmt: skip
 
 

@@ -420,7 +420,7 @@ class _Writer:
         wanted = relevant(layout.cone, call, entry)
         # A return names again what its call named, or does not; only what it makes is missed.
         made = {decl.objects[k] for k in ([call.made] if call.made is not None and not entry else [])}
-        wanted |= {p for p in decl.objects.values() if not decl.is_output(p)} if entry else made
+        wanted |= {p for p in decl.objects.values() if not decl.is_result(p)} if entry else made
         more = {name: placed.args[name] for name in placed.args if name in wanted and name not in event.args}
         fields: dict[str, ArgValue | None] = {}
         if event.status is None and placed.status is not None:
@@ -440,7 +440,7 @@ class _Writer:
         again: dict[str, ArgValue] = {
             param: self.part.name(kind, placed.objects[kind])
             for kind, param in decl.objects.items()
-            if kind in placed.objects and not decl.is_output(param)
+            if kind in placed.objects and not decl.is_result(param)
         }
         return {**again, **placed.args}
 

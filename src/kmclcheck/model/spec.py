@@ -86,6 +86,12 @@ class EventDecl:
             return True
         return any(p.name == param and p.direction is not Direction.IN for p in self.params)
 
+    def is_result(self, param: str) -> bool:
+        """Return whether the library alone fills the parameter in, so that the call says nothing of it."""
+        if param == "Return":
+            return True
+        return any(p.name == param and p.direction is Direction.OUT for p in self.params)
+
     @property
     def entry(self) -> Phase:
         if self.record:

@@ -114,8 +114,8 @@ class Alphabet:
     def _call(self, cone: Cone, decl: EventDecl, groups: set[Group]) -> Call:
         spec = cone.spec
         early = _early(spec, decl)
-        named = [k for k, param in decl.objects.items() if k in early or not decl.is_output(param)]
-        made = [kind for kind, param in decl.objects.items() if decl.is_output(param)]
+        named = [k for k, param in decl.objects.items() if k in early or not decl.is_result(param)]
+        made = [kind for kind, param in decl.objects.items() if decl.is_result(param)]
         births = {k for k in cone.kinds for b in cone.births(k) if b.event == (decl.name, decl.exit)}
         made = [kind for kind in made if kind in births]
         if len(made) > 1:
@@ -124,8 +124,8 @@ class Alphabet:
         nodes = [node for expr in at_exit for node in walk(expr)]
         read = arguments(at_exit) | _assigned(cone, (decl.name, decl.exit))
         handles = set(decl.objects.values())
-        own = sorted(p for p in read if decl.is_output(p) and p not in handles)
-        from_entry = sorted(p for p in read if not decl.is_output(p) and p not in handles)
+        own = sorted(p for p in read if decl.is_result(p) and p not in handles)
+        from_entry = sorted(p for p in read if not decl.is_result(p) and p not in handles)
         primary = max(decl.objects, key=lambda k: (spec.depth(k), k), default=None)
         overlaps = {n for node in nodes if isinstance(node, Overlapped) for n in node.names}
         latches = {node.condition: None for node in nodes if isinstance(node, Sometime)}
@@ -154,7 +154,7 @@ def _early(spec: Spec, decl: EventDecl) -> set[str]:
     """
     entry = (decl.name, decl.entry)
     targets = {c.target for rule in spec.rules.values() for c in rule.checks if c.event == entry}
-    return {k for k, p in decl.objects.items() if k in targets and p != "Return" and decl.is_output(p)}
+    return {k for k, p in decl.objects.items() if k in targets and p != "Return" and decl.is_result(p)}
 
 
 def _assigned(cone: Cone, event: EventKind) -> set[str]:
@@ -194,7 +194,7 @@ def _signature(cone: Cone, decl: EventDecl, tuples: list[Group]) -> object:
     """Return everything that an event means; two events with the same meaning need not both occur."""
     spec = cone.spec
     meaning: list[object] = [decl.callback, decl.returns == "NTSTATUS", decl.recorded_when]
-    meaning.append(frozenset((kind, decl.is_output(p)) for kind, p in decl.objects.items()))
+    meaning.append(frozenset((kind, decl.is_result(p)) for kind, p in decl.objects.items()))
     hung = {n for id in cone.rules for c in spec.rules[id].checks for n in c.hung_in}
     meaning.append(decl.name if decl.name in hung else None)
     for phase in (decl.entry, decl.exit):

@@ -114,7 +114,7 @@ class Decoder:
         handles = {param: kind for kind, param in call.decl.objects.items()}
         for param in call.decl.params:
             kind = handles.get(param.name)
-            if call.decl.is_output(param.name) and kind not in call.named:
+            if call.decl.is_result(param.name) and kind not in call.named:
                 continue
             if kind is not None:
                 args[param.name] = self._handle(kind)
